@@ -1,0 +1,384 @@
+"""The session: one event in, a list of commands out.
+
+It puts together the protocol (client role), the agent's answers, the turns and the history. Its only entry is
+`step(event, now)`; `deadline()` says when it wants to be woken, `fire()` is the waking. `drive` joins them, for live
+runs and replay alike.
+
+What takes the word from the agent: speech that the engine heard, if interruptions are wanted; a typed line; a key. What
+was typed, and any new answer that is asked for, waits until the transport has said what was heard (`answers.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import assert_never
+
+from mmagent.core import commands, events, pcm
+from mmagent.core import happenings as h
+from mmagent.core.answers import Answers
+from mmagent.core.commands import Command
+from mmagent.core.cost import Meter
+from mmagent.core.events import Event
+from mmagent.core.history import History
+from mmagent.core.latency import MicClock, TurnMarks
+from mmagent.core.protocol import Protocol, Role
+from mmagent.core.settings import SAY, SessionSettings
+from mmagent.core.turns import Facts, barge_in, state
+
+SECOND = 1_000_000
+
+SETTINGS_WAIT = 5 * SECOND
+"""A server that never says `session.updated` is believed after this (reference, tolerance rule 6)."""
+
+FLUSH_WAIT = SECOND
+"""A transport that does not say what was heard is not waited for longer."""
+
+ANSWER_WAIT = 60 * SECOND
+"""An answer that does not begin is not expected any longer."""
+
+TEXT_WAIT = 5 * SECOND
+"""When the user will say nothing more, missing transcripts are waited for so long."""
+
+LIMIT_WAIT = 30 * SECOND
+"""When a limit is reached, the answer that is being heard may last so much longer."""
+
+
+class Session:
+    """One conversation between a user and an engine."""
+
+    def __init__(self, settings: SessionSettings) -> None:
+        self.settings = settings
+        self.history = History()
+        self._out: list[Command] = []
+        self._protocol = Protocol(Role.CLIENT, dialect=settings.dialect)
+        self._answers = Answers(self.history, self._protocol, self._out)
+        self._facts = Facts()
+        self._state: events.State = "connecting"
+        self._mic = MicClock()
+        self._meter = Meter(settings.model, settings.transcription_model)
+        self._deadlines: dict[str, int] = {}
+        self._awaited = False
+        self._typed: list[str] = []
+        self._ending = ""
+        self._now = 0
+
+    def __repr__(self) -> str:
+        return f"<Session {self._state}, {len(self.history.items())} items, {self._answers.playout!r}>"
+
+    # --- the three doors ---
+
+    def step(self, event: Event, now: int) -> list[Command]:
+        """Handle one event at `now`; what to do about it, in order. Nothing comes after `End`."""
+        if self._facts.closed:
+            return []
+        self._now = now
+        self._handle(event)
+        return self._finish_step()
+
+    def deadline(self) -> int | None:
+        """When `fire` is due, in microseconds since the session began."""
+        return min(self._deadlines.values(), default=None)
+
+    def fire(self) -> list[Command]:
+        """Do what is due at the earliest deadline, at its time."""
+        name = min(self._deadlines, key=self._deadlines.__getitem__)
+        self._now = self._deadlines.pop(name)
+        self._due(name)
+        return self._finish_step()
+
+    def _finish_step(self) -> list[Command]:
+        if not self._facts.closed:
+            due = self._awaited or self._protocol.busy
+            self._watch_for_answer(due and self._protocol.response is None)
+            self._answers.stop_speaking_if_done(more_to_come=due)
+            self._facts.answer_due = due
+            self._facts.audible = self._answers.audible
+            self._tell_state()
+            if self._ending:
+                self._end_when_quiet()
+            self._out.extend(map(commands.Send, self._protocol.take()))
+        out = self._out.copy()
+        self._out.clear()
+        return out
+
+    # --- what the edges say ---
+
+    def _handle(self, event: Event) -> None:  # noqa: C901, PLR0912 - a table: one arm an event
+        match event:
+            case events.MicAudio(pcm=sound):
+                self._hear(sound)
+            case events.Played(samples=total):
+                self._answers.played(total, self._now)
+            case events.Received(message=message):
+                for happening in self._protocol.receive(message):
+                    self._learn(happening)
+            case events.Flushed(samples=total):
+                self._flushed(total)
+            case events.Typed(text=text):
+                self._typed.append(text)
+                self._take_the_word()
+                self._say_typed()
+            case events.PushToTalk(down=down):
+                self._push_to_talk(down)
+            case events.Interrupt():
+                self._take_the_word()
+            case events.InputEnded():
+                self._ending = "done"
+            case events.MicDropped(samples=count):
+                ms = pcm.samples_to_ms(count)
+                self._announce(events.Warning(f"{ms} ms of microphone audio came too late and were dropped."))
+            case events.Trouble(text=text, hint=hint):
+                self._announce(events.Warning(text, hint))
+            case events.Stop(reason=reason):
+                self._end(reason)
+            case events.LinkUp():
+                self._facts.ready = False
+            case events.LinkDown(reason=reason, hint=hint):
+                self._end(reason, error=reason, hint=hint, kind="connection")
+            case _:
+                assert_never(event)
+
+    def _hear(self, sound: bytes) -> None:
+        if self._facts.ready:
+            self._protocol.append(sound)
+            self._mic.sent(pcm.samples(sound), self._now)
+
+    def _push_to_talk(self, down: bool) -> None:
+        if self.settings.turn_detection.type != "none" or not self._facts.ready or down == self._facts.user_speaking:
+            return
+        self._facts.user_speaking = down
+        if down:
+            self._protocol.clear()
+            self._announce(events.UserStartedSpeaking("", self._mic.sent_ms))
+            self._take_the_word()
+        else:
+            self._announce(events.UserStoppedSpeaking("", self._mic.sent_ms))
+            self._answers.marks = TurnMarks(voiced=self._now, stopped=self._now)
+            self._protocol.commit()
+            self._protocol.reply()
+
+    # --- what the engine says ---
+
+    def _learn(self, happening: h.Happening) -> None:  # noqa: C901, PLR0912 - a table: one arm a happening
+        now = self._now
+        match happening:
+            case h.AnswerSound(response_id=response, item_id=item, content_index=index, pcm=sound):
+                self._answers.sound(item, response, index, sound, now)
+            case h.AnswerWords(response_id=response, item_id=item, delta=delta, spoken=spoken):
+                self._answers.words(item, response, delta, now, spoken=spoken)
+            case h.AnswerText(item_id=item, text=text):
+                self._answers.text(item, text)
+            case h.AnswerBegan(response_id=response, item_id=item):
+                self._answers.began(item, response)
+            case h.AnswerEnded(item_id=item):
+                self._answers.item_ended(item, now)
+            case h.ResponseBegan():
+                self._awaited = False
+            case h.ResponseEnded():
+                self._response_ended(happening)
+            case h.SpeechBegan():
+                self._speech_began(happening)
+            case h.SpeechEnded():
+                self._speech_ended(happening)
+            case h.TurnTaken(item_id=item):
+                self.history.ensure(item, "user")
+            case h.UserWords():
+                self._user_words(happening)
+            case h.SessionBegan():
+                for name in self._protocol.configure(self.settings):
+                    self._announce(events.Warning(f"This engine's dialect has no {name}: it is left out."))
+                self._deadlines["settings"] = now + SETTINGS_WAIT
+            case h.SessionReady():
+                self._ready()
+            case h.Fault():
+                self._fault(happening)
+            case _:
+                raise AssertionError(f"a client cannot learn {happening}")
+
+    def _ready(self) -> None:
+        self._deadlines.pop("settings", None)
+        if self._facts.ready:
+            return
+        first = not self._facts.begun
+        self._facts.begun = self._facts.ready = True
+        if first and self.settings.max_minutes is not None:
+            self._deadlines["limit"] = self._now + int(self.settings.max_minutes * 60 * SECOND)
+        if first and self.settings.greet:
+            self._protocol.reply(instructions=SAY + self.settings.greet)
+        self._say_typed()
+
+    def _speech_began(self, happening: h.SpeechBegan) -> None:
+        item = self.history.ensure(happening.item_id, "user")
+        item.started_at = self._mic.captured_at(happening.audio_start_ms)
+        self._facts.user_speaking = True
+        self._announce(events.UserStartedSpeaking(happening.item_id, happening.audio_start_ms))
+        server_cancels = self.settings.interrupts_response
+        if server_cancels:
+            self._awaited = False
+        due = self._answers.something_to_hear or self._protocol.busy
+        if barge_in(interruptions=self.settings.interruptions, something_to_cut=due):
+            self._take_the_word(server_cancels=server_cancels)
+
+    def _speech_ended(self, happening: h.SpeechEnded) -> None:
+        if not self._facts.user_speaking:
+            return
+        # "This will correspond to the end of audio sent to the model, and thus includes the
+        # `min_silence_duration_ms` configured in the Session." (input_audio_buffer.speech_stopped, audio_end_ms)
+        detection = self.settings.turn_detection
+        silence = detection.silence_duration_ms if detection.type == "server_vad" else 0
+        item = self.history.ensure(happening.item_id, "user")
+        item.ended_at = self._mic.captured_at(max(0, happening.audio_end_ms - silence))
+        self._answers.marks = TurnMarks(voiced=item.ended_at, stopped=self._now)
+        self._facts.user_speaking = False
+        self._announce(events.UserStoppedSpeaking(happening.item_id, happening.audio_end_ms))
+        if detection.create_response:
+            self._awaited = True
+
+    def _user_words(self, happening: h.UserWords) -> None:
+        item = self.history.ensure(happening.item_id, "user")
+        if not happening.final:
+            if item.outcome == "open":
+                self._announce(events.UserTranscript(item.id, happening.text))
+            return
+        if happening.usage is not None:
+            self._meter.transcription(happening.usage)
+        if self.history.settle(item, "committed", happening.text, self._now):
+            self._announce(
+                events.UserSpeechCommitted(item.id, item.text, "user", False, item.started_at, item.ended_at)
+            )
+
+    def _response_ended(self, happening: h.ResponseEnded) -> None:
+        self._answers.response_ended(happening.response_id, self._now)
+        if happening.why:
+            self._announce(events.Error(happening.why, code=happening.status))
+        if happening.status != "in_progress":
+            self._count(happening)
+
+    def _count(self, happening: h.ResponseEnded) -> None:
+        charge = self._meter.response(happening.usage)
+        total = self._meter.cost
+        self._announce(
+            events.Usage(
+                response_id=happening.response_id,
+                input_tokens=charge.tokens.input,
+                output_tokens=charge.tokens.output,
+                session_input_tokens=self._meter.tokens.input,
+                session_output_tokens=self._meter.tokens.output,
+                cost_usd=None if charge.usd is None else float(charge.usd),
+                session_cost_usd=None if total is None else float(total),
+                estimated=self._meter.estimated,
+            )
+        )
+        limit = self.settings.max_cost
+        if limit is not None and self._meter.known_cost >= limit:
+            self._reach_limit(f"The limit of {limit:g} USD is reached.")
+
+    def _fault(self, happening: h.Fault) -> None:
+        if happening.quiet:
+            self._out.append(commands.Note("debug", f"{happening.code}: {happening.message}"))
+            return
+        self._announce(events.Error(happening.message, happening.hint, happening.code, happening.fatal))
+        if happening.fatal:
+            self._end(happening.message, error=happening.message, hint=happening.hint, kind="engine")
+
+    # --- taking the word, and giving it ---
+
+    def _take_the_word(self, *, server_cancels: bool = False) -> None:
+        """The agent is to be silent, and to stop making the answer that it makes."""
+        if self._protocol.response is not None:
+            self._answers.drop(self._protocol.response)
+        if not server_cancels:
+            self._protocol.cancel()
+        self._answers.stop(self._now)
+        if self._answers.stopping:
+            self._deadlines.setdefault("flush", self._now + FLUSH_WAIT)
+
+    def _flushed(self, total: int) -> None:
+        self._deadlines.pop("flush", None)
+        self._answers.flushed(total, self._now)
+        self._say_typed()
+
+    def _say_typed(self) -> None:
+        """Hand over what was typed, once the agent is silent and the engine is ready."""
+        if self._answers.stopping or not self._facts.ready or not self._typed:
+            return
+        self._answers.marks = TurnMarks(voiced=self._now, stopped=self._now)
+        for text in self._typed:
+            item = self.history.ensure(self._protocol.add_text(text), "user")
+            item.started_at = self._now
+            self.history.settle(item, "committed", text, self._now)
+            self._announce(events.UserSpeechCommitted(item.id, text, "user", False, self._now, self._now))
+        self._typed.clear()
+        self._protocol.reply()
+
+    def _watch_for_answer(self, waiting: bool) -> None:
+        """An answer was asked for, or the engine heard a turn end: it must begin some day."""
+        if waiting:
+            self._deadlines.setdefault("answer", self._now + ANSWER_WAIT)
+        else:
+            self._deadlines.pop("answer", None)
+
+    # --- deadlines ---
+
+    def _due(self, name: str) -> None:
+        match name:
+            case "settings":
+                self._ready()
+            case "flush":
+                self._flushed(self._answers.playout.total)
+            case "answer":
+                self._awaited = False
+                self._protocol.give_up()
+                self._announce(events.Warning("The engine did not answer.", "Ask again, or look at the engine's log."))
+            case "limit":
+                self._reach_limit(f"The limit of {self.settings.max_minutes:g} minutes is reached.")
+            case _:
+                self._end(self._ending)
+
+    def _reach_limit(self, reason: str) -> None:
+        self._ending = reason
+        self._deadlines.setdefault("patience", self._now + LIMIT_WAIT)
+
+    # --- ending ---
+
+    def _end_when_quiet(self) -> None:
+        """The user will say nothing more: end when the last answer was heard and every text is known."""
+        if self._state != "listening" or self._typed or self._answers.something_to_hear:
+            self._deadlines.pop("text", None)
+        elif not self.history.open_items("user"):
+            self._end(self._ending)
+        else:
+            self._deadlines.setdefault("text", self._now + TEXT_WAIT)
+
+    def _end(self, reason: str, *, error: str = "", hint: str = "", kind: commands.EndKind = "") -> None:
+        if self._facts.user_speaking:
+            speaking = self.history.open_items("user")
+            self._announce(events.UserStoppedSpeaking(speaking[-1].id if speaking else "", self._mic.sent_ms))
+        self._answers.close(self._now)
+        self._facts.closed = True
+        self._deadlines.clear()
+        self._tell_state()
+        self._announce(events.Closed(reason))
+        self._out.append(commands.End(reason, error, hint, kind))
+
+    # --- telling ---
+
+    def _announce(self, event: events.Announcement) -> None:
+        self._out.append(commands.Announce(event))
+
+    def _tell_state(self) -> None:
+        new = state(self._facts)
+        if new != self._state:
+            previous, self._state = self._state, new
+            self._announce(events.AgentStateChanged(new, previous))
+
+
+def drive(session: Session, event: Event | None, now: int) -> Iterator[tuple[int, Command]]:
+    """All commands up to `now`, each with its time: first those of the deadlines that are due, then those of `event`.
+
+    A deadline fires at its own time however late it is found due, so the lateness of a loop changes nothing.
+    """
+    while (due := session.deadline()) is not None and due <= now:
+        yield from ((due, command) for command in session.fire())
+    if event is not None:
+        yield from ((now, command) for command in session.step(event, now))
