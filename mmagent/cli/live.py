@@ -1,0 +1,99 @@
+"""What every session command does around its session: progress while models load, signals, the exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from mmagent.agent import MultimodalAgent
+from mmagent.agent.engines import open_engine
+from mmagent.config import Loaded
+from mmagent.engines.local.parts import Progress
+from mmagent.errors import EXIT_INTERRUPTED
+from mmagent.sinks import Sink
+from mmagent.transports import Transport
+
+INTERRUPTED = "interrupted"
+
+
+def run_session(
+    loaded: Loaded, transport: Callable[[], Transport], sinks: Callable[[], list[Sink]], *, quiet: bool
+) -> None:
+    """Run one session to its end. Ctrl-C once ends it well, twice at once; both exit with 130.
+
+    The transport is opened before anything is loaded, so that a missing file is told at once.
+    """
+    import typer
+
+    reason = asyncio.run(_talk(loaded, transport, sinks, quiet))
+    if reason == INTERRUPTED:
+        raise typer.Exit(EXIT_INTERRUPTED)
+
+
+async def _talk(
+    loaded: Loaded, transport: Callable[[], Transport], sinks: Callable[[], list[Sink]], quiet: bool
+) -> str:
+    side = transport()
+    with _progress(quiet) as progress:
+        agent = MultimodalAgent(engine=open_engine(loaded, progress), settings=loaded.session())
+        with _signals(agent):
+            end = await agent.run(side, sinks())
+    return end.reason
+
+
+@contextmanager
+def _signals(agent: MultimodalAgent) -> Iterator[None]:
+    """SIGINT and SIGTERM end the session well; a second one ends everything now."""
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+    asked = False
+
+    def stop() -> None:
+        nonlocal asked
+        if asked and task is not None:
+            task.cancel()
+        asked = True
+        agent.stop(INTERRUPTED)
+
+    names = (signal.SIGINT, signal.SIGTERM)
+    try:
+        for name in names:
+            loop.add_signal_handler(name, stop)
+    except NotImplementedError:  # Windows: the second Ctrl-C is the first
+        yield
+        return
+    try:
+        yield
+    finally:
+        for name in names:
+            loop.remove_signal_handler(name)
+
+
+@contextmanager
+def _progress(quiet: bool) -> Iterator[Progress]:
+    """A line on stderr while models are fetched or loaded; on a terminal it is wiped when that is done."""
+    if quiet or not sys.stderr.isatty():
+        yield _told_once()
+        return
+
+    def show(what: str, done: int, total: int) -> None:
+        share = f" {100 * done // total} %" if total else ""
+        sys.stderr.write(f"\r\x1b[2K{what} ...{share}" if not total or done < total else "\r\x1b[2K")
+        sys.stderr.flush()
+
+    yield show
+
+
+def _told_once() -> Progress:
+    """Without a terminal only what may take minutes is told, once."""
+    told: set[str] = set()
+
+    def show(what: str, _done: int, total: int) -> None:
+        if total > 1_000_000 and what not in told:
+            told.add(what)
+            sys.stderr.write(f"{what} ({total // 1_000_000} MB) ...\n")
+
+    return show

@@ -1,0 +1,452 @@
+"""The local engine: the server role of the Realtime protocol, on this machine.
+
+It means what OpenAI's `server_vad` means, and uses the silence that ends a turn: at the first pause it writes down
+what was said, begins to think and to speak, unheard; when the turn ends the answer is there. If speech goes on, the
+draft is thrown away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from mmagent.core import happenings as h
+from mmagent.core import pcm, vad
+from mmagent.core.alignment import Alignment
+from mmagent.core.events import Event, LinkUp, Received
+from mmagent.core.protocol import Protocol, Role
+from mmagent.core.settings import SAY, TurnDetection
+from mmagent.engines.local.brain import ChatMessage
+from mmagent.engines.local.draft import Draft, Manner, Piece
+from mmagent.engines.local.ears import RATE, Ears, vad_settings
+from mmagent.engines.local.parts import PartNames, Parts, Progress
+from mmagent.errors import MmagentError
+
+FRAME = pcm.RATE // 5
+"""Samples in an audio message: 200 ms at most."""
+
+PARTIAL_EVERY = RATE // 2
+"""Samples of speech between two partial transcripts: half a second at the least."""
+
+DEFAULT_TEMPERATURE = 0.8
+"""The seed's default."""
+
+DEFAULT_INSTRUCTIONS = "You are a helpful assistant. Answer in one or two short spoken sentences."
+
+
+Speaker = Literal["system", "user", "assistant"]
+
+
+@dataclass
+class _Turn:
+    """A turn of the user: from speech started until it is written down. Positions in samples at 16 kHz."""
+
+    item_id: str
+    start: int
+    text: asyncio.Task[str] | None = None
+    draft: Draft | None = None
+    making: asyncio.Task[None] | None = None
+    last_words: str = ""
+    told_words: str = ""
+    next_partial: int = 0
+
+
+@dataclass
+class _Reply:
+    """The answer that is being sent."""
+
+    response_id: str
+    draft: Draft
+    spoken: bool
+    user_samples: int
+    item_id: str = ""
+    said: Alignment = field(default_factory=Alignment)
+    samples: int = 0
+
+
+class LocalEngine:
+    """One session with the models of this machine."""
+
+    def __init__(
+        self,
+        names: PartNames,
+        *,
+        temperature: float | None = None,
+        seed: int = 1,
+        speaks: bool = True,
+        progress: Progress,
+    ) -> None:
+        self._names = names
+        self._temperature = DEFAULT_TEMPERATURE if temperature is None else temperature
+        self._seed = seed
+        self._speaks = speaks
+        self._progress = progress
+        self._protocol = Protocol(Role.SERVER)
+        self._closed = asyncio.Event()
+        self._fresh = bytearray()
+        self._came = asyncio.Event()
+        self._digested = asyncio.Event()
+        self._digested.set()
+        self._session = h.SessionChanged("", "", ("audio",), None, TurnDetection(), True)
+        self._turn: _Turn | None = None
+        self._last_turn: _Turn | None = None
+        self._reply: _Reply | None = None
+        self._answers: dict[str, Alignment] = {}
+        self._manual_start = 0
+        self._idle_since: int | None = None
+        self._emit: Callable[[Event], None] = lambda _event: None
+
+    # --- the engine's interface ---
+
+    async def run(self, emit: Callable[[Event], None]) -> None:
+        """Serve one session until `close`."""
+        self._emit = emit
+        self._parts = await Parts.load(self._names, speaks=self._speaks, progress=self._progress)
+        try:
+            self._ears = Ears(self._parts.detector())
+            emit(LinkUp())
+            self._protocol.open("sess_local", f"local/{self._parts.brain.name}")
+            self._tell()
+            async with asyncio.TaskGroup() as self._tasks:
+                listening = self._tasks.create_task(self._listen())
+                await self._closed.wait()
+                listening.cancel()
+                self._drop_all()
+        finally:
+            self._parts.close()
+
+    def send(self, message: bytes) -> None:
+        """A client message; what it asks for is begun, not awaited."""
+        for happening in self._protocol.receive(message):
+            self._obey(happening)
+        self._tell()
+
+    async def settled(self) -> None:
+        """Wait until all audio that was sent has been listened to."""
+        await self._digested.wait()
+
+    def close(self) -> None:
+        """Make `run` return."""
+        self._closed.set()
+
+    def _tell(self) -> None:
+        for message in self._protocol.take():
+            self._emit(Received(message))
+
+    def _spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        return self._tasks.create_task(work)
+
+    # --- what the client asks for ---
+
+    def _obey(self, happening: h.Happening) -> None:
+        match happening:
+            case h.AudioAppended(pcm=sound):
+                self._fresh += sound
+                self._digested.clear()
+                self._came.set()
+            case h.SessionChanged():
+                self._session = happening
+                if happening.turn_detection is not None:
+                    self._ears.speech.update(vad_settings(happening.turn_detection))
+            case h.CommitAsked():
+                self._spawn(self._commit_by_hand())
+            case h.ClearAsked():
+                self._spawn(self._clear())
+            case h.ItemCut(item_id=item_id, audio_end_ms=ms):
+                self._cut_answer(item_id, ms)
+            case h.ItemDeleted(item_id=item_id):
+                self._answers.pop(item_id, None)
+            case h.ReplyAsked():
+                self._answer_on_request(happening)
+            case h.CancelAsked():
+                self._cancel("client_cancelled")
+            case _:
+                pass
+
+    def _cut_answer(self, item_id: str, audio_end_ms: int) -> None:
+        """The model remembers what was heard: the engine knows where its own words stand in its own sound."""
+        said = self._answers.get(item_id)
+        if said is not None:
+            heard = said.heard(pcm.ms_to_samples(audio_end_ms))
+            self._answers[item_id] = Alignment()
+            self._answers[item_id].add_text(heard)
+
+    # --- listening ---
+
+    async def _listen(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._came.wait()
+            self._came.clear()
+            sound = bytes(self._fresh)
+            self._fresh.clear()
+            told = await loop.run_in_executor(self._parts.listening, self._ears.hear, sound)
+            detection = self._session.turn_detection
+            if detection is not None:
+                for transition in told:
+                    self._on_speech(transition, detection)
+                self._write_along()
+                self._mind_silence(detection)
+            self._tell()
+            if not self._fresh:
+                self._digested.set()
+
+    def _on_speech(self, transition: vad.Transition, detection: TurnDetection) -> None:
+        match transition:
+            case vad.Started(start=start):
+                self._idle_since = None
+                item_id = self._protocol.speech_started(vad.to_ms(start))
+                self._turn = _Turn(item_id, start, next_partial=start + 2 * PARTIAL_EVERY)
+                self._ears.keep(start)
+                if detection.interrupt_response:
+                    self._cancel("turn_detected")
+            case vad.Paused():
+                self._begin_draft()
+            case vad.Resumed():
+                self._throw_draft_away()
+            case vad.Stopped(at=at):
+                self._end_turn(vad.to_ms(at), detection)
+
+    def _end_turn(self, audio_end_ms: int, detection: TurnDetection) -> None:
+        turn = self._turn
+        if turn is None:
+            return
+        if turn.draft is None:
+            self._begin_draft()
+        self._turn, self._last_turn = None, turn
+        self._protocol.speech_stopped(turn.item_id, audio_end_ms)
+        self._protocol.committed(turn.item_id)
+        self._ears.keep(None)
+        self._spawn(self._tell_words(turn, self._ears.position - turn.start))
+        if detection.create_response and self._protocol.response is None and turn.draft is not None:
+            self._send_reply(turn.draft, None, self._session.modalities, self._ears.position - turn.start)
+
+    def _mind_silence(self, detection: TurnDetection) -> None:
+        """`idle_timeout_ms` counts from the end of the answer's sound; then the engine speaks up by itself."""
+        if detection.idle_timeout_ms is None or self._idle_since is None or self._turn is not None:
+            return
+        if self._ears.position - self._idle_since >= detection.idle_timeout_ms * RATE // 1000:
+            start_ms, end_ms = (vad.to_ms(p) for p in (self._idle_since, self._ears.position))
+            self._idle_since = None
+            self._protocol.timed_out(start_ms, end_ms)
+            if self._protocol.response is None:
+                draft = self._draft(self._messages(None), self._manner())
+                self._send_reply(draft, None, self._session.modalities, 0)
+
+    # --- writing down ---
+
+    def _write_along(self) -> None:
+        """A partial transcript, when there is enough new speech and the recogniser is idle."""
+        turn = self._turn
+        if turn is None or turn.text is not None or self._ears.position < turn.next_partial:
+            return
+        if self._ears.speech.silence == 0 and self._session.transcribe:
+            turn.next_partial = self._ears.position + 60 * RATE  # none while this one is made
+            self._spawn(self._write_partial(turn))
+
+    async def _write_partial(self, turn: _Turn) -> None:
+        sound = self._ears.sound(turn.start)
+        begun = self._ears.position
+        text = await self._transcribe(sound)
+        # The longer it took, the longer the next one waits: partials never get in the way of the whole.
+        turn.next_partial = self._ears.position + max(PARTIAL_EVERY, self._ears.position - begun)
+        if self._turn is turn and turn.text is None:
+            self._tell_stable(turn, text)
+            self._tell()
+
+    def _tell_stable(self, turn: _Turn, text: str) -> None:
+        """Tell the words that two partials agree on: what was told cannot be taken back."""
+        agreed: list[str] = []
+        for before, now in zip(turn.last_words.split(), text.split(), strict=False):
+            if before != now:
+                break
+            agreed.append(now)
+        turn.last_words = text
+        stable = " ".join(agreed)
+        if stable.startswith(turn.told_words) and len(stable) > len(turn.told_words):
+            self._protocol.transcribing(turn.item_id, stable[len(turn.told_words) :])
+            turn.told_words = stable
+
+    async def _transcribe(self, sound: NDArray[np.int16]) -> str:
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._parts.writing, self._parts.recogniser.transcribe, sound)
+        except MmagentError as error:
+            self._protocol.refuse("server_error", error.message, kind="server_error")
+            return ""
+
+    async def _tell_words(self, turn: _Turn, samples: int) -> None:
+        text = "" if turn.text is None else await turn.text
+        self._protocol.transcribed(turn.item_id, text, round(samples / RATE, 3))
+        self._tell()
+
+    # --- answering ---
+
+    def _begin_draft(self) -> None:
+        """Speech paused: write down what was said and begin to answer, in case this was all."""
+        turn = self._turn
+        if turn is None or turn.draft is not None:
+            return
+        detection = self._session.turn_detection
+        turn.text = self._spawn(self._transcribe(self._ears.sound(turn.start)))
+        if detection is not None and detection.create_response:
+            turn.draft = Draft(self._parts, self._manner())
+            turn.making = self._spawn(self._make(turn.draft, turn.text, turn.item_id))
+
+    async def _make(self, draft: Draft, text: asyncio.Task[str], item_id: str) -> None:
+        words = await text
+        if draft.stopped:
+            return
+        if not words or not any(c.isalnum() for c in words):
+            draft.pieces.put_nowait(None)  # nobody said anything: a noise gets no answer
+        else:
+            await draft.answer(self._messages(words, leave_out=item_id))
+
+    def _throw_draft_away(self) -> None:
+        turn = self._turn
+        if turn is not None:
+            if turn.draft is not None:
+                turn.draft.stop()
+            turn.draft = turn.making = turn.text = None
+
+    def _draft(self, messages: list[ChatMessage], manner: Manner) -> Draft:
+        draft = Draft(self._parts, manner)
+        self._spawn(draft.answer(messages))
+        return draft
+
+    def _manner(self, *, spoken: bool | None = None, limit: int | None = None, verbatim: str | None = None) -> Manner:
+        self._seed += 1
+        speaks = "audio" in self._session.modalities if spoken is None else spoken
+        return Manner(self._temperature, limit or self._session.max_output_tokens, self._seed, speaks, verbatim)
+
+    def _messages(self, words: str | None, instructions: str | None = None, leave_out: str = "") -> list[ChatMessage]:
+        """The conversation as the language model is to see it, with what the user says now (item `leave_out`)."""
+        system = self._session.instructions if instructions is None else instructions
+        messages = [ChatMessage("system", system or DEFAULT_INSTRUCTIONS)]
+        for item_id in self._protocol.conversation.order:
+            entry = self._protocol.conversation.entries[item_id]
+            said = self._answers.get(item_id)
+            text = said.text if said is not None else entry.text
+            if text.strip() and item_id != leave_out and entry.role in ("user", "assistant", "system"):
+                role = msgspec.convert(entry.role, Speaker)
+                messages.append(ChatMessage(role, text.strip()))
+        if words:
+            messages.append(ChatMessage("user", words))
+        return messages
+
+    def _answer_on_request(self, asked: h.ReplyAsked) -> None:
+        modalities = asked.modalities or self._session.modalities
+        verbatim = None
+        if asked.instructions is not None and asked.instructions.startswith(SAY):
+            verbatim = asked.instructions.removeprefix(SAY)
+        manner = self._manner(spoken="audio" in modalities, limit=asked.max_output_tokens, verbatim=verbatim)
+        draft = Draft(self._parts, manner)
+        self._send_reply(draft, asked.metadata, modalities, 0)
+        self._spawn(self._make_on_request(draft, asked.instructions))
+
+    async def _make_on_request(self, draft: Draft, instructions: str | None) -> None:
+        if self._last_turn is not None and self._last_turn.text is not None:
+            await self._last_turn.text
+        await draft.answer(self._messages(None, instructions))
+
+    def _send_reply(
+        self, draft: Draft, metadata: dict[str, Any] | None, modalities: tuple[str, ...], user_samples: int
+    ) -> None:
+        response_id = self._protocol.begin_response(metadata)
+        self._reply = _Reply(response_id, draft, "audio" in modalities, user_samples)
+        self._spawn(self._send_pieces(self._reply))
+
+    async def _send_pieces(self, reply: _Reply) -> None:
+        while (piece := await reply.draft.pieces.get()) is not None:
+            if self._reply is not reply:
+                return
+            self._send_piece(reply, piece)
+            self._tell()
+        if self._reply is reply:
+            self._finish(reply)
+            self._tell()
+
+    def _send_piece(self, reply: _Reply, piece: Piece) -> None:
+        protocol, spoken = self._protocol, reply.spoken
+        if not reply.item_id:
+            reply.item_id = protocol.begin_item(reply.response_id, spoken=spoken)
+            self._answers[reply.item_id] = reply.said
+        for word, sound in piece.words:
+            protocol.words(reply.response_id, reply.item_id, word, spoken=spoken)
+            reply.said.add_text(word)
+            for start in range(0, len(sound), FRAME * pcm.SAMPLE_BYTES):
+                frame = sound[start : start + FRAME * pcm.SAMPLE_BYTES]
+                protocol.sound(reply.response_id, reply.item_id, frame)
+                reply.said.add_audio(pcm.samples(frame))
+                reply.samples += pcm.samples(frame)
+
+    def _finish(self, reply: _Reply) -> None:
+        draft = reply.draft
+        status, reason = "completed", ""
+        if draft.failure is not None:
+            status, reason = "failed", "server_error"
+            self._protocol.refuse("server_error", f"The local engine failed: {draft.failure}.", kind="server_error")
+        elif draft.cut_short:
+            status, reason = "incomplete", "max_output_tokens"
+        self._close_reply(reply, status, reason)
+        self._idle_since = self._ears.position + reply.samples * RATE // pcm.RATE
+
+    def _cancel(self, reason: str) -> None:
+        reply = self._reply
+        if reply is not None:
+            reply.draft.stop()
+            self._close_reply(reply, "cancelled", reason)
+
+    def _close_reply(self, reply: _Reply, status: str, reason: str) -> None:
+        self._reply = None
+        reply.said.finish()
+        if reply.item_id:
+            whole = status == "completed"
+            self._protocol.end_item(reply.response_id, reply.item_id, spoken=reply.spoken, whole=whole)
+        count = h.UsageCount(
+            text_in=reply.draft.tokens_in,
+            audio_in=reply.user_samples * 10 // RATE,
+            text_out=reply.draft.tokens_out,
+            audio_out=reply.samples * 20 // pcm.RATE,
+        )
+        self._protocol.end_response(reply.response_id, status, reason, count)
+
+    # --- turns by hand ---
+
+    async def _commit_by_hand(self) -> None:
+        """The client ends the turn: what was appended since the last commit is the turn."""
+        await self._digested.wait()
+        turn = self._turn or _Turn("", self._manual_start)
+        self._throw_draft_away()
+        self._turn, self._last_turn = None, turn
+        sound = self._ears.sound(turn.start)
+        turn.item_id = self._protocol.committed(turn.item_id)
+        turn.text = self._spawn(self._transcribe(sound))
+        self._ears.speech.reset()
+        self._mark_manual_start()
+        self._tell()
+        await self._tell_words(turn, len(sound))
+
+    async def _clear(self) -> None:
+        await self._digested.wait()
+        self._throw_draft_away()
+        self._turn = None
+        self._ears.speech.reset()
+        self._mark_manual_start()
+
+    def _mark_manual_start(self) -> None:
+        self._manual_start = self._ears.position
+        self._ears.keep(self._manual_start if self._session.turn_detection is None else None)
+
+    def _drop_all(self) -> None:
+        """The session is over: nothing that is being computed is wanted."""
+        self._throw_draft_away()
+        if self._reply is not None:
+            self._reply.draft.stop()
+            self._reply = None

@@ -1,0 +1,217 @@
+"""The only place that owns tasks: one inbox, one loop.
+
+The edges (transport, engine) put events into the inbox. The loop takes one event at a time, stamps it with the time,
+lets the session decide, and performs the commands at once. Nothing else touches the session, so nothing needs a lock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+from typing import assert_never
+
+from mmagent.clock import Clock
+from mmagent.core import commands, events, pcm
+from mmagent.core.commands import Command
+from mmagent.core.events import Event
+from mmagent.core.session import Session, drive
+from mmagent.engines import Engine
+from mmagent.errors import ConnectError, EngineError, MmagentError
+from mmagent.sinks import Sink
+from mmagent.transports import Transport
+
+MIC_LIMIT = pcm.RATE // 2
+"""Samples of microphone audio that may wait: "older than half a second is dropped and counted, never sent in a burst"."""
+
+CLOSING_SECONDS = 3.0
+"""How long an edge may take to close before it is cancelled."""
+
+logger = logging.getLogger("mmagent")
+
+Watch = Callable[[int, Event | Command], None]
+"""Is shown every event handled and every command performed, with its time: a recording."""
+
+
+class Inbox:
+    """Events in order. Microphone audio is bounded: the oldest gives way, and `MicDropped` tells how much."""
+
+    def __init__(self) -> None:
+        self._events: deque[Event] = deque()
+        self._mic = 0
+        self._dropped = 0
+        self._came = asyncio.Event()
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    def put(self, event: Event) -> None:
+        """Add an event behind the others."""
+        self._events.append(event)
+        if isinstance(event, events.MicAudio):
+            self._mic += pcm.samples(event.pcm)
+            while self._mic > MIC_LIMIT:
+                self._drop_oldest_audio()
+        self._came.set()
+        self._empty.clear()
+
+    def take(self) -> Event | None:
+        """The next event, or None. Who takes the last one must deal with it before anyone else runs."""
+        if self._dropped:
+            dropped, self._dropped = self._dropped, 0
+            return events.MicDropped(dropped)
+        if not self._events:
+            return None
+        event = self._events.popleft()
+        if isinstance(event, events.MicAudio):
+            self._mic -= pcm.samples(event.pcm)
+        if not self._events:
+            self._came.clear()
+            self._empty.set()
+        return event
+
+    @property
+    def empty(self) -> bool:
+        """Whether every event was taken."""
+        return not self._events
+
+    async def wait(self, seconds: float | None) -> None:
+        """Until there is an event, or so many seconds have gone by."""
+        if self._events or (seconds is not None and seconds <= 0):
+            return
+        try:
+            async with asyncio.timeout(seconds):
+                await self._came.wait()
+        except TimeoutError:
+            return
+
+    async def wait_empty(self) -> None:
+        """Until every event has been taken."""
+        await self._empty.wait()
+
+    def _drop_oldest_audio(self) -> None:
+        for index, event in enumerate(self._events):
+            if isinstance(event, events.MicAudio):
+                count = pcm.samples(event.pcm)
+                self._mic -= count
+                self._dropped += count
+                del self._events[index]
+                return
+
+
+class Runner:
+    """Runs one session between one transport and one engine."""
+
+    def __init__(
+        self,
+        session: Session,
+        transport: Transport,
+        engine: Engine,
+        sinks: Iterable[Sink] = (),
+        *,
+        clock: Clock | None = None,
+        watch: Watch | None = None,
+    ) -> None:
+        self.inbox = Inbox()
+        self._session = session
+        self._transport = transport
+        self._engine = engine
+        self._sinks = list(sinks)
+        self._clock = clock or Clock()
+        self._watch = watch
+        self._failure: MmagentError | None = None
+        self._end: commands.End | None = None
+
+    async def run(self) -> commands.End:
+        """Run until the session ends; how it ended.
+
+        Raises:
+            MmagentError: An edge failed, or the engine refused to go on.
+        """
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                transport = tasks.create_task(self._edge(self._transport.run(self.inbox.put, self._settled)))
+                engine = tasks.create_task(self._edge(self._run_engine()))
+                end = await self._loop()
+                self._transport.close()
+                self._engine.close()
+                _, slow = await asyncio.wait((transport, engine), timeout=CLOSING_SECONDS)
+                for task in slow:
+                    task.cancel()
+        finally:
+            for sink in self._sinks:
+                sink.close()
+        if self._failure is not None:
+            raise self._failure
+        if end.error:
+            raise (ConnectError if end.kind == "connection" else EngineError)(end.error, end.hint)
+        return end
+
+    async def _loop(self) -> commands.End:
+        while self._end is None:
+            due = self._session.deadline()
+            await self.inbox.wait(None if due is None else (due - self._clock.now()) / 1e6)
+            # No `await` beyond this point: one event is dealt with before anything else happens.
+            event = self.inbox.take()
+            now = self._clock.now()
+            if event is not None and self._watch is not None:
+                self._watch(now, event)
+            for at, command in drive(self._session, event, now):
+                self._perform(at, command)
+        return self._end
+
+    def _perform(self, now: int, command: Command) -> None:
+        match command:
+            case commands.Send(message=message):
+                self._engine.send(message)
+            case commands.Play(pcm=sound):
+                self._transport.play(sound)
+            case commands.StopPlaying():
+                self._transport.flush()
+            case commands.Announce(event=event):
+                self._transport.notice(event)
+                self._tell(now, event)
+            case commands.Note(level=level, text=text):
+                logger.log(logging.DEBUG if level == "debug" else logging.INFO, text)
+            case commands.End():
+                self._end = command
+            case _:
+                assert_never(command)
+        if self._watch is not None:
+            self._watch(now, command)
+
+    def _tell(self, now: int, event: events.Announcement) -> None:
+        for sink in tuple(self._sinks):
+            try:
+                sink.handle(now, event)
+            except BrokenPipeError:
+                self._drop(sink)
+                self.inbox.put(events.Stop("Nobody reads the output any more."))
+            except Exception as error:  # noqa: BLE001 - "a sink that fails is dropped and the session goes on"
+                self._drop(sink)
+                name = type(sink).__name__
+                self.inbox.put(events.Trouble(f"{name} failed and was dropped: {type(error).__name__}: {error}."))
+
+    def _drop(self, sink: Sink) -> None:
+        self._sinks.remove(sink)
+
+    async def _settled(self) -> None:
+        """Every event was taken and the engine has digested what came of them."""
+        while True:
+            await self.inbox.wait_empty()
+            await self._engine.settled()
+            if self.inbox.empty:
+                return
+
+    async def _edge(self, run: Awaitable[None]) -> None:
+        """An edge that fails ends the session; the other edges still close whole."""
+        try:
+            await run
+        except MmagentError as error:
+            self._failure = self._failure or error
+            self.inbox.put(events.Stop("failed"))
+
+    async def _run_engine(self) -> None:
+        await self._engine.run(self.inbox.put)
+        if self._end is None:
+            self.inbox.put(events.LinkDown("The engine closed the session."))
