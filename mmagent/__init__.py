@@ -13,3 +13,21 @@ The map, from the ground up (arrows point down only):
 """
 
 __version__ = "0.1.0.dev0"
+
+__all__ = ["MmagentError", "MultimodalAgent", "SessionSettings", "TurnDetection", "__version__"]
+
+_HOMES = {
+    "MmagentError": "mmagent.errors",
+    "MultimodalAgent": "mmagent.agent",
+    "SessionSettings": "mmagent.core.settings",
+    "TurnDetection": "mmagent.core.settings",
+}
+
+
+def __getattr__(name: str) -> object:
+    """The names that users import, imported when they are asked for: `import mmagent` costs nothing."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'mmagent' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

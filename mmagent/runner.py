@@ -41,12 +41,21 @@ class Inbox:
         self._events: deque[Event] = deque()
         self._mic = 0
         self._dropped = 0
+        self._closed = False
         self._came = asyncio.Event()
         self._empty = asyncio.Event()
         self._empty.set()
 
+    def close(self) -> None:
+        """Take no more events: the session is over."""
+        self._closed = True
+        self._events.clear()
+        self._empty.set()
+
     def put(self, event: Event) -> None:
         """Add an event behind the others."""
+        if self._closed:
+            return
         self._events.append(event)
         if isinstance(event, events.MicAudio):
             self._mic += pcm.samples(event.pcm)
@@ -133,6 +142,7 @@ class Runner:
                 transport = tasks.create_task(self._edge(self._transport.run(self.inbox.put, self._settled)))
                 engine = tasks.create_task(self._edge(self._run_engine()))
                 end = await self._loop()
+                self.inbox.close()
                 self._transport.close()
                 self._engine.close()
                 _, slow = await asyncio.wait((transport, engine), timeout=CLOSING_SECONDS)
@@ -200,7 +210,7 @@ class Runner:
         while True:
             await self.inbox.wait_empty()
             await self._engine.settled()
-            if self.inbox.empty:
+            if self.inbox.empty or self._end is not None:
                 return
 
     async def _edge(self, run: Awaitable[None]) -> None:

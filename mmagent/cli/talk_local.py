@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 app = command_app()
 
 SAMPLE = "sample"
-"""The name of the question that ships with mmagent, as an --input."""
+"""As an --input: the question that ships with mmagent, "What is the capital of France?" (flite, voice slt)."""
 
 
 @app.command(cls=Command)

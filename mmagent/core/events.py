@@ -146,7 +146,7 @@ class UserStartedSpeaking(_Event, frozen=True):
 
 
 class UserStoppedSpeaking(_Event, frozen=True):
-    """The engine heard the turn end. `audio_end_ms` is where its speech ended."""
+    """The engine heard the turn end, at so many ms of sent audio; the silence that ended it is included."""
 
     item_id: str
     audio_end_ms: int

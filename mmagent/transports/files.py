@@ -13,6 +13,7 @@ Several inputs are several turns: `Cue` says when the next may begin.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -70,7 +71,7 @@ class Cue:
 
     def begin(self) -> None:
         """A file begins."""
-        self._wait, self._heard_from = self._patience, None
+        self._wait, self._listened, self._heard_from = self._patience, 0, None
 
     def notice(self, event: Announcement, played: int) -> None:
         """The session announces `event` when `played` samples have been heard."""
@@ -152,10 +153,13 @@ class FilesTransport:
         for path in inputs:
             if output not in (None, "-") and _same(path, str(output)):
                 raise UsageError(f"'{path}' is the input and the output.", "Write to another file.")
-        sources = [open_source(path, stdin) for path in inputs]
         pacer = None if fast else Pacer((clock or Clock()).now, sleep)
         cue = Cue(pcm.ms_to_samples(patience_ms), None if overlap is None else int(overlap * pcm.RATE))
-        return cls(sources, Player(open_output(output, stdout)), pacer, cue)
+        with contextlib.ExitStack() as opened:
+            sources = [opened.enter_context(contextlib.closing(open_source(path, stdin))) for path in inputs]
+            player = Player(open_output(output, stdout))
+            opened.pop_all()  # all went well: they stay open
+        return cls(sources, player, pacer, cue)
 
     async def run(self, emit: Emit, settled: Settled) -> None:
         """Tick until `close`; the first tick is when the session has left `connecting`. See `Transport`."""

@@ -253,9 +253,11 @@ def test_segments_of_a_float32_model_are_those_of_the_live_class(values: list[fl
 
 
 def test_a_float32_just_under_the_threshold_is_under_it() -> None:
-    value = np.float32(0.9)  # 0.89999998
-    assert run([float(value)] * 4, VadSettings(threshold=0.9)) == []
-    assert segments(np.array([value] * 4), VadSettings(threshold=0.9)) == []
+    values = np.array([0.9] * 4 + [0.95] * 4, dtype=np.float32)  # 0.89999998 four times
+    assert run(values.tolist(), VadSettings(threshold=0.9, prefix_padding_ms=0))[0] == Started(
+        start=4 * WINDOW, at=6 * WINDOW
+    )
+    assert [s.start for s in segments(values, VadSettings(threshold=0.9, prefix_padding_ms=0))] == [4 * WINDOW]
 
 
 # --- the rest -----------------------------------------------------------------------------------------------------

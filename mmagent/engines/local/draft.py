@@ -93,7 +93,6 @@ class Draft:
             if manner.verbatim is not None:
                 tell(splitter.feed(manner.verbatim))
             else:
-                self.tokens_in = sum(brain.count(message.content) for message in messages)
                 for piece in brain.reply(
                     messages,
                     temperature=manner.temperature,
@@ -105,6 +104,8 @@ class Draft:
                     tell(splitter.feed(piece))
             if not self._stopped.is_set():
                 tell(splitter.finish())
+            if manner.verbatim is None:
+                self.tokens_in = sum(brain.count(message.content) for message in messages)
 
         try:
             await self._loop.run_in_executor(self._parts.thinking, work)

@@ -25,7 +25,7 @@ from mmagent.core.settings import SAY, TurnDetection
 from mmagent.engines.local.brain import ChatMessage
 from mmagent.engines.local.draft import Draft, Manner, Piece
 from mmagent.engines.local.ears import RATE, Ears, vad_settings
-from mmagent.engines.local.parts import PartNames, Parts, Progress
+from mmagent.engines.local.parts import PartNames, Parts, Progress, no_progress
 from mmagent.errors import MmagentError
 
 FRAME = pcm.RATE // 5
@@ -80,7 +80,7 @@ class LocalEngine:
         temperature: float | None = None,
         seed: int = 1,
         speaks: bool = True,
-        progress: Progress,
+        progress: Progress = no_progress,
     ) -> None:
         self._names = names
         self._temperature = DEFAULT_TEMPERATURE if temperature is None else temperature
@@ -204,6 +204,7 @@ class LocalEngine:
                 item_id = self._protocol.speech_started(vad.to_ms(start))
                 self._turn = _Turn(item_id, start, next_partial=start + 2 * PARTIAL_EVERY)
                 self._ears.keep(start)
+                self._parts.thinking.submit(self._parts.brain.prepare, self._messages(None))
                 if detection.interrupt_response:
                     self._cancel("turn_detected")
             case vad.Paused():

@@ -23,7 +23,8 @@ Progress = Callable[[str, int, int], None]
 """Told while something loads or is fetched: what, how much, of how much (0: unknown)."""
 
 
-def _no_progress(_what: str, _done: int, _total: int) -> None:
+def no_progress(_what: str, _done: int, _total: int) -> None:
+    """Tell nobody."""
     return
 
 
@@ -51,7 +52,7 @@ class Parts:
     speaking: ThreadPoolExecutor
 
     @classmethod
-    async def load(cls, names: PartNames, *, speaks: bool = True, progress: Progress = _no_progress) -> Parts:
+    async def load(cls, names: PartNames, *, speaks: bool = True, progress: Progress = no_progress) -> Parts:
         """Load all models at the same time.
 
         Raises:

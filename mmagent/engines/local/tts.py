@@ -70,7 +70,7 @@ class Piper:
         """
         hint = f"Install it with: {INSTALL}"
         try:
-            import onnxruntime
+            import onnxruntime  # type: ignore[import-untyped,unused-ignore]
             from piper.config import PiperConfig
             from piper.voice import PiperVoice
 
@@ -106,9 +106,10 @@ class Piper:
         options.intra_op_num_threads = min(4, os.cpu_count() or 1)
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
-        open_model = lambda data: ort.InferenceSession(  # noqa: E731
-            data, sess_options=options, providers=["CPUExecutionProvider"]
-        )
+
+        def open_model(data: bytes) -> Any:
+            return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+
         if cls._DURATIONS in model:
             # ModelProto.graph (7) { GraphProto.output (12) { ValueInfoProto.name (1) } }
             extra = cls._DURATIONS

@@ -1,8 +1,8 @@
 """How likely is speech: Silero's model, one window at a time.
 
-A detector gives a probability and nothing more; `mmagent.core.vad` turns probabilities into "speech started" and "speech
-stopped". Source of the numbers: Silero v6 takes windows of 512 samples at 16 kHz (32 ms) and carries state and the last 64
-samples from one window to the next.
+A detector gives a probability and nothing more; `mmagent.core.vad` turns probabilities into "speech started" and
+"speech stopped". Source of the numbers: Silero v6 takes windows of 512 samples at 16 kHz (32 ms) and carries state and
+the last 64 samples from one window to the next.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Silero:
             raise ValueError(f"a window is {self.window} samples, got {window.shape}")
         # A fresh float array, because the library wants one that it may write to.
         samples = window.astype(np.float32) / 32768.0
-        return float(self._model.process(memoryview(samples)))
+        return float(self._model.process(samples.data))
 
     def reset(self) -> None:
         """Clear the recurrent state and the carried samples."""
