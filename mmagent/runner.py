@@ -23,7 +23,7 @@ from mmagent.sinks import Sink
 from mmagent.transports import Transport
 
 MIC_LIMIT = pcm.RATE // 2
-"""Samples of microphone audio that may wait: "older than half a second is dropped and counted, never sent in a burst"."""
+"""Microphone samples that may wait: "older than half a second is dropped and counted, never sent in a burst"."""
 
 CLOSING_SECONDS = 3.0
 """How long an edge may take to close before it is cancelled."""

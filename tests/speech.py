@@ -99,11 +99,29 @@ def _parts(samples: NDArray[np.int16], rate: int) -> Iterable[NDArray[np.int16]]
 
 # --- words ----------------------------------------------------------------------------------------------------------
 
-_ONES = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen"
-).split()
-_TENS = "_ _ twenty thirty forty fifty sixty seventy eighty ninety".split()
+_ONES = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+]
+_TENS = ["_", "_", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 _SHORT = {
     "won't": "will not",
     "can't": "can not",
@@ -119,7 +137,7 @@ _IS = re.compile(r"\b(what|who|where|when|how|that|there|here|it|he|she)'s\b")
 
 def words(text: str) -> list[str]:
     """The words of `text` as they are compared: small letters, numbers and contractions written out."""
-    text = text.lower().replace("’", "'")
+    text = text.lower().replace("\u2019", "'")
     for short, long in _SHORT.items():
         text = text.replace(short, long)
     text = _IS.sub(r"\1 is", text)

@@ -16,6 +16,7 @@ import typer.core
 
 COMMANDS = {
     "talk-local": "Talk to the assistant through files and pipes, or by typing.",
+    "serve": "Offer the local engine as a Realtime server.",
     "models": "List the local models; fetch the ones that no dependency can carry.",
     "config": "Show each setting's effective value and where it came from.",
 }

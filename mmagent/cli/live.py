@@ -37,7 +37,7 @@ async def _talk(
     loaded: Loaded, transport: Callable[[], Transport], sinks: Callable[[], list[Sink]], quiet: bool
 ) -> str:
     side = transport()
-    with _progress(quiet) as progress:
+    with loading(quiet=quiet) as progress:
         agent = MultimodalAgent(engine=open_engine(loaded, progress), settings=loaded.session())
         with _signals(agent):
             end = await agent.run(side, sinks())
@@ -73,7 +73,7 @@ def _signals(agent: MultimodalAgent) -> Iterator[None]:
 
 
 @contextmanager
-def _progress(quiet: bool) -> Iterator[Progress]:
+def loading(*, quiet: bool) -> Iterator[Progress]:
     """A line on stderr while models are fetched or loaded; on a terminal it is wiped when that is done."""
     if quiet or not sys.stderr.isatty():
         yield _told_once()

@@ -77,12 +77,17 @@ class Alignment:
 
     def _between_marks(self, samples: int) -> float:
         index = bisect_right(self._mark_samples, samples) - 1
+        if index < 0:
+            return 0  # sound came before the first word
         last = index + 1 == len(self._marks)
         text0, audio0 = self._marks[index]
         text1, audio1 = (len(self.text), self.samples) if last else self._marks[index + 1]
         if audio1 <= audio0:
             return text0
-        return text0 + (text1 - text0) * min(1.0, (samples - audio0) / (audio1 - audio0))
+        spoken = (text1 - text0) * min(1.0, (samples - audio0) / (audio1 - audio0))
+        if last and not self.complete:  # more of its sound may be on the way
+            spoken = min(spoken, (samples - audio0) * CHARS_PER_SECOND / pcm.RATE)
+        return text0 + spoken
 
     def _end_of_word(self, char: float) -> int:
         """The end of the last word of which more than half lies before `char`."""

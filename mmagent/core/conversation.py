@@ -6,6 +6,7 @@ ends which saw the same messages are in the same state:
 1. Items stand in an order. A new item goes behind `previous_item_id`, to the head for `"root"`, else to the end.
 2. An item goes absent -> in_progress -> completed | incomplete, and may be deleted at any time. Nothing revives it.
 3. One response at a time belongs to the conversation: idle -> active by `response.created`, back by `response.done`.
+   What still comes of a shunned response is not wanted.
 4. A truncation shortens the audio of an item, never lengthens it, and takes its transcript away ("the whole text
    transcript of the item is removed", reference, section 2).
 5. The input buffer is quiet, or holds speech of an item that exists once it is committed.
@@ -51,7 +52,9 @@ class Conversation:
         self.entries: dict[str, Entry] = {}
         self.gone: set[str] = set()
         self.response: str | None = None
+        self.begun: set[str] = set()
         self.ended: set[str] = set()
+        self.shunned: set[str] = set()
         self.speech: str | None = None
 
     def __repr__(self) -> str:
@@ -67,15 +70,18 @@ class Conversation:
         return (tuple(rows), self.response, self.speech)
 
     def add(self, entry: Entry, previous: str | None) -> Entry:
-        """Put an item into the order. One that is there already keeps its place; one that is gone stays gone."""
+        """Put an item into the order, or an item that is there behind `previous`, if that is known.
+
+        One that is gone stays gone.
+        """
+        if entry.id in self.gone:
+            return entry
         known = self.entries.setdefault(entry.id, entry)
-        if known is entry and entry.id not in self.gone:
-            if previous == "root":
-                self.order.insert(0, entry.id)
-            elif previous in self.order:
-                self.order.insert(self.order.index(previous) + 1, entry.id)
-            else:
-                self.order.append(entry.id)
+        if known is entry:
+            self.order.append(entry.id)
+        if previous == "root" or (previous in self.order and previous != entry.id):
+            self.order.remove(entry.id)
+            self.order.insert(0 if previous == "root" else self.order.index(previous) + 1, entry.id)
         return known
 
     def entry(self, item_id: str, response_id: str = "") -> Entry:
@@ -86,8 +92,8 @@ class Conversation:
         return known
 
     def is_open(self, item_id: str, response_id: str = "") -> bool:
-        """Whether more of this item may come: not deleted, not cut, its response not over."""
-        if item_id in self.gone or response_id in self.ended:
+        """Whether more of this item may come: not deleted, not cut, its response neither over nor shunned."""
+        if item_id in self.gone or response_id in self.ended or response_id in self.shunned:
             return False
         known = self.entries.get(item_id)
         return known is None or (known.status == "in_progress" and known.cut_ms is None)
@@ -114,19 +120,27 @@ class Conversation:
         if known is None or (known.cut_ms is not None and known.cut_ms <= end_ms):
             return
         known.cut_ms = end_ms
-        known.samples = min(known.samples, pcm.ms_to_samples(end_ms))
+        known.samples = min(known.samples, pcm.ms_to_samples(max(0, end_ms)))
         known.text = ""
 
     def begin_response(self, response_id: str) -> None:
         """A response is being made. One that ended already does not begin again."""
+        self.begun.add(response_id)
         if response_id not in self.ended:
             self.response = response_id
 
     def end_response(self, response_id: str) -> None:
-        """A response is over, and with it every item of it."""
-        self.ended.add(response_id)
-        if self.response == response_id:
+        """A response is over, and with it every item of it.
+
+        One that has no id is the one being made. One that was never told to begin is a later one, so that the one
+        being made is over too.
+        """
+        over = {response_id}
+        unheard_of = response_id not in self.begun and response_id not in self.ended
+        if self.response is not None and (self.response == response_id or unheard_of):
+            over.add(self.response)
             self.response = None
+        self.ended |= over - {""}  # peers that give no ids are heard further
         for known in self.entries.values():
-            if known.response_id == response_id and known.status == "in_progress":
+            if known.response_id in over and known.status == "in_progress":
                 known.status = "incomplete"

@@ -22,7 +22,10 @@ Outcome = Literal["open", "committed", "interrupted"]
 
 
 class Item(msgspec.Struct):
-    """One turn of one side. Times in microseconds since the session began."""
+    """One turn of one side. Times in microseconds since the session began: when it was heard to begin and to end.
+
+    `cut`: nothing more of it is wanted, though what was heard of it is not known yet.
+    """
 
     id: str
     role: Role
@@ -36,6 +39,7 @@ class Item(msgspec.Struct):
     all_here: bool = False
     response_id: str = ""
     shown: tuple[int, int] = (0, 0)
+    cut: bool = False
 
 
 class History:
@@ -62,15 +66,11 @@ class History:
         """The items of one side that are not settled yet, in order."""
         return [item for item in self._items.values() if item.role == role and item.outcome == "open"]
 
-    def settle(self, item: Item, outcome: Outcome, text: str, now: int | None) -> bool:
+    def settle(self, item: Item, outcome: Outcome, text: str, now: int) -> bool:
         """Commit or interrupt an item. False if that was done before: rule 2."""
         if item.outcome != "open":
             return False
         item.outcome, item.text = outcome, text
-        if item.ended_at is None:
+        if item.ended_at is None and item.started_at is not None:
             item.ended_at = now
         return True
-
-    def drop(self, item_id: str) -> None:
-        """The item never was: an empty answer that nobody heard."""
-        self._items.pop(item_id, None)

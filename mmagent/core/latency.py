@@ -35,9 +35,9 @@ class MicClock:
         return pcm.samples_to_ms(self._sent)
 
     def captured_at(self, audio_ms: int) -> int:
-        """When the sample at `audio_ms` of the sent audio was captured; never in the future."""
+        """When the sample at `audio_ms` of the sent audio was captured; never in the future, never before the start."""
         behind = self._sent - pcm.ms_to_samples(audio_ms)
-        return self._at - pcm.samples_to_us(max(0, behind))
+        return max(0, self._at - pcm.samples_to_us(max(0, behind)))
 
 
 class TurnMarks(msgspec.Struct):

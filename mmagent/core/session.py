@@ -19,9 +19,9 @@ from mmagent.core.answers import Answers
 from mmagent.core.commands import Command
 from mmagent.core.cost import Meter
 from mmagent.core.events import Event
-from mmagent.core.history import History
+from mmagent.core.history import History, Item
 from mmagent.core.latency import MicClock, TurnMarks
-from mmagent.core.protocol import Protocol, Role
+from mmagent.core.protocol import LEAST_COMMIT_MS, Protocol, Role
 from mmagent.core.settings import SAY, SessionSettings
 from mmagent.core.turns import Facts, barge_in, state
 
@@ -35,6 +35,9 @@ FLUSH_WAIT = SECOND
 
 ANSWER_WAIT = 60 * SECOND
 """An answer that does not begin is not expected any longer."""
+
+STALL_WAIT = 180 * SECOND
+"""Nor is an answer that has begun and does not go on; nor, when the user will say nothing more, that anything comes."""
 
 TEXT_WAIT = 5 * SECOND
 """When the user will say nothing more, missing transcripts are waited for so long."""
@@ -58,6 +61,9 @@ class Session:
         self._meter = Meter(settings.model, settings.transcription_model)
         self._deadlines: dict[str, int] = {}
         self._awaited = False
+        self._speaker = ""
+        self._talk: tuple[int, int] | None = None
+        self._news = 0
         self._typed: list[str] = []
         self._ending = ""
         self._now = 0
@@ -73,6 +79,8 @@ class Session:
             return []
         self._now = now
         self._handle(event)
+        if isinstance(event, events.MicAudio):  # by far the most frequent; it changes nothing but what the engine hears
+            return [commands.Send(message) for message in self._protocol.take()]
         return self._finish_step()
 
     def deadline(self) -> int | None:
@@ -88,15 +96,17 @@ class Session:
 
     def _finish_step(self) -> list[Command]:
         if not self._facts.closed:
+            making = self._protocol.response
             due = self._awaited or self._protocol.busy
-            self._watch_for_answer(due and self._protocol.response is None)
-            self._answers.stop_speaking_if_done(more_to_come=due)
-            self._facts.answer_due = due
+            self._watch_for_answer(due=due, begun=making is not None)
+            self._answers.stop_speaking_if_done(making)
+            # An answer that was made and is not heard yet is still to come.
+            self._facts.answer_due = due or self._answers.something_to_hear
             self._facts.audible = self._answers.audible
             self._tell_state()
+            self._out.extend(map(commands.Send, self._protocol.take()))
             if self._ending:
                 self._end_when_quiet()
-            self._out.extend(map(commands.Send, self._protocol.take()))
         out = self._out.copy()
         self._out.clear()
         return out
@@ -108,10 +118,13 @@ class Session:
             case events.MicAudio(pcm=sound):
                 self._hear(sound)
             case events.Played(samples=total):
-                self._answers.played(total, self._now)
+                if total > self._answers.playout.total:
+                    self._news = self._now
+                    self._answers.played(total, self._now)
             case events.Received(message=message):
                 for happening in self._protocol.receive(message):
-                    self._learn(happening)
+                    if not self._facts.closed:
+                        self._learn(happening)
             case events.Flushed(samples=total):
                 self._flushed(total)
             case events.Typed(text=text):
@@ -121,9 +134,12 @@ class Session:
             case events.PushToTalk(down=down):
                 self._push_to_talk(down)
             case events.Interrupt():
-                self._take_the_word()
+                self._take_the_word(expected=self._awaited)
+                self._awaited = False
             case events.InputEnded():
-                self._ending = "done"
+                self._push_to_talk(False)
+                self._ending = self._ending or "done"
+                self._news = self._now
             case events.MicDropped(samples=count):
                 ms = pcm.samples_to_ms(count)
                 self._announce(events.Warning(f"{ms} ms of microphone audio came too late and were dropped."))
@@ -139,32 +155,45 @@ class Session:
                 assert_never(event)
 
     def _hear(self, sound: bytes) -> None:
-        if self._facts.ready:
+        """With push to talk, the engine hears nothing while the key is up."""
+        if self._facts.ready and (self._facts.user_speaking or not self._by_hand):
             self._protocol.append(sound)
             self._mic.sent(pcm.samples(sound), self._now)
 
+    @property
+    def _by_hand(self) -> bool:
+        """Whether the user says where a turn begins and ends."""
+        return self.settings.turn_detection.type == "none"
+
     def _push_to_talk(self, down: bool) -> None:
-        if self.settings.turn_detection.type != "none" or not self._facts.ready or down == self._facts.user_speaking:
+        if not self._by_hand or not self._facts.ready or down == self._facts.user_speaking:
             return
-        self._facts.user_speaking = down
         if down:
             self._protocol.clear()
-            self._announce(events.UserStartedSpeaking("", self._mic.sent_ms))
+            self._talk = (self._now, self._mic.sent_ms)
+            self._user_started("", self._mic.sent_ms)
             self._take_the_word()
-        else:
-            self._announce(events.UserStoppedSpeaking("", self._mic.sent_ms))
-            self._answers.marks = TurnMarks(voiced=self._now, stopped=self._now)
-            self._protocol.commit()
-            self._protocol.reply()
+            return
+        since, from_ms = self._talk or (self._now, 0)
+        self._user_stopped("", self._mic.sent_ms)
+        if self._mic.sent_ms - from_ms < LEAST_COMMIT_MS:  # a slip of the hand
+            self._protocol.clear()
+            return
+        self._talk = (since, self._now)
+        self._answers.marks = TurnMarks(voiced=self._now, stopped=self._now)
+        self._protocol.commit()
+        self._protocol.reply()
 
     # --- what the engine says ---
 
     def _learn(self, happening: h.Happening) -> None:  # noqa: C901, PLR0912 - a table: one arm a happening
-        now = self._now
+        self._news = now = self._now
         match happening:
             case h.AnswerSound(response_id=response, item_id=item, content_index=index, pcm=sound):
+                self._deadlines.pop("stall", None)
                 self._answers.sound(item, response, index, sound, now)
             case h.AnswerWords(response_id=response, item_id=item, delta=delta, spoken=spoken):
+                self._deadlines.pop("stall", None)
                 self._answers.words(item, response, delta, now, spoken=spoken)
             case h.AnswerText(item_id=item, text=text):
                 self._answers.text(item, text)
@@ -181,7 +210,7 @@ class Session:
             case h.SpeechEnded():
                 self._speech_ended(happening)
             case h.TurnTaken(item_id=item):
-                self.history.ensure(item, "user")
+                self._turn_taken(item)
             case h.UserWords():
                 self._user_words(happening)
             case h.SessionBegan():
@@ -208,12 +237,14 @@ class Session:
         self._say_typed()
 
     def _speech_began(self, happening: h.SpeechBegan) -> None:
+        if self._facts.user_speaking and self._speaker == happening.item_id:
+            return
         item = self.history.ensure(happening.item_id, "user")
-        item.started_at = self._mic.captured_at(happening.audio_start_ms)
-        self._facts.user_speaking = True
-        self._announce(events.UserStartedSpeaking(happening.item_id, happening.audio_start_ms))
+        if item.outcome == "open":
+            item.started_at = self._mic.captured_at(happening.audio_start_ms)
+        self._user_started(happening.item_id, happening.audio_start_ms)
         server_cancels = self.settings.interrupts_response
-        if server_cancels:
+        if self.settings.interruptions:
             self._awaited = False
         due = self._answers.something_to_hear or self._protocol.busy
         if barge_in(interruptions=self.settings.interruptions, something_to_cut=due):
@@ -226,23 +257,51 @@ class Session:
         # `min_silence_duration_ms` configured in the Session." (input_audio_buffer.speech_stopped, audio_end_ms)
         detection = self.settings.turn_detection
         silence = detection.silence_duration_ms if detection.type == "server_vad" else 0
+        voiced = self._mic.captured_at(max(0, happening.audio_end_ms - silence))
         item = self.history.ensure(happening.item_id, "user")
-        item.ended_at = self._mic.captured_at(max(0, happening.audio_end_ms - silence))
-        self._answers.marks = TurnMarks(voiced=item.ended_at, stopped=self._now)
-        self._facts.user_speaking = False
-        self._announce(events.UserStoppedSpeaking(happening.item_id, happening.audio_end_ms))
-        if detection.create_response:
+        if item.outcome == "open":
+            item.ended_at = voiced
+        self._answers.marks = TurnMarks(voiced=voiced, stopped=self._now)
+        self._user_stopped(happening.item_id, happening.audio_end_ms)
+        # The server makes one answer at a time: while one is being made that goes on, this turn gets none.
+        if detection.create_response and (self._protocol.response is None or self.settings.interruptions):
             self._awaited = True
+
+    def _turn_taken(self, item_id: str) -> None:
+        """The user's turn is an item now. Some servers do not say before that the speech is over."""
+        item = self.history.ensure(item_id, "user")
+        if self._by_hand:
+            if self._talk is not None and item.started_at is None:
+                item.started_at, item.ended_at = self._talk
+                self._talk = None
+        elif item_id == self._speaker:
+            self._speech_ended(h.SpeechEnded(item_id, self._mic.sent_ms))
+
+    def _user_started(self, item_id: str, audio_ms: int) -> None:
+        if self._facts.user_speaking:
+            self._user_stopped(self._speaker, audio_ms)
+        self._facts.user_speaking, self._speaker = True, item_id
+        self._announce(events.UserStartedSpeaking(item_id, audio_ms))
+
+    def _user_stopped(self, item_id: str, audio_ms: int) -> None:
+        self._facts.user_speaking = False
+        self._announce(events.UserStoppedSpeaking(item_id, audio_ms))
 
     def _user_words(self, happening: h.UserWords) -> None:
         item = self.history.ensure(happening.item_id, "user")
+        if item.role != "user":
+            return
         if not happening.final:
             if item.outcome == "open":
+                item.text = happening.text.strip()
                 self._announce(events.UserTranscript(item.id, happening.text))
             return
         if happening.usage is not None:
             self._meter.transcription(happening.usage)
-        if self.history.settle(item, "committed", happening.text, self._now):
+        self._commit_user(item, happening.text)
+
+    def _commit_user(self, item: Item, text: str) -> None:
+        if self.history.settle(item, "committed", text, self._now):
             self._announce(
                 events.UserSpeechCommitted(item.id, item.text, "user", False, item.started_at, item.ended_at)
             )
@@ -283,12 +342,9 @@ class Session:
 
     # --- taking the word, and giving it ---
 
-    def _take_the_word(self, *, server_cancels: bool = False) -> None:
-        """The agent is to be silent, and to stop making the answer that it makes."""
-        if self._protocol.response is not None:
-            self._answers.drop(self._protocol.response)
-        if not server_cancels:
-            self._protocol.cancel()
+    def _take_the_word(self, *, server_cancels: bool = False, expected: bool = False) -> None:
+        """The agent is to be silent, and to stop making the answer that it makes, or is `expected` to make."""
+        self._protocol.cancel(server_cancels=server_cancels, expected=expected)
         self._answers.stop(self._now)
         if self._answers.stopping:
             self._deadlines.setdefault("flush", self._now + FLUSH_WAIT)
@@ -296,6 +352,8 @@ class Session:
     def _flushed(self, total: int) -> None:
         self._deadlines.pop("flush", None)
         self._answers.flushed(total, self._now)
+        if self._answers.stopping:
+            self._deadlines["flush"] = self._now + FLUSH_WAIT
         self._say_typed()
 
     def _say_typed(self) -> None:
@@ -304,19 +362,21 @@ class Session:
             return
         self._answers.marks = TurnMarks(voiced=self._now, stopped=self._now)
         for text in self._typed:
-            item = self.history.ensure(self._protocol.add_text(text), "user")
-            item.started_at = self._now
-            self.history.settle(item, "committed", text, self._now)
-            self._announce(events.UserSpeechCommitted(item.id, text, "user", False, self._now, self._now))
+            self._commit_user(self.history.ensure(self._protocol.add_text(text), "user"), text)
         self._typed.clear()
         self._protocol.reply()
 
-    def _watch_for_answer(self, waiting: bool) -> None:
-        """An answer was asked for, or the engine heard a turn end: it must begin some day."""
-        if waiting:
-            self._deadlines.setdefault("answer", self._now + ANSWER_WAIT)
-        else:
+    def _watch_for_answer(self, *, due: bool, begun: bool) -> None:
+        """An answer was asked for, or the engine heard a turn end: it must begin some day, and go on."""
+        if not due:
             self._deadlines.pop("answer", None)
+            self._deadlines.pop("stall", None)
+        elif begun:
+            self._deadlines.pop("answer", None)
+            self._deadlines.setdefault("stall", self._now + STALL_WAIT)
+        else:
+            self._deadlines.pop("stall", None)
+            self._deadlines.setdefault("answer", self._now + ANSWER_WAIT)
 
     # --- deadlines ---
 
@@ -325,15 +385,24 @@ class Session:
             case "settings":
                 self._ready()
             case "flush":
-                self._flushed(self._answers.playout.total)
-            case "answer":
-                self._awaited = False
-                self._protocol.give_up()
-                self._announce(events.Warning("The engine did not answer.", "Ask again, or look at the engine's log."))
+                self._answers.overdue(self._now)
+                self._say_typed()
+            case "answer" | "stall":
+                self._give_up()
             case "limit":
                 self._reach_limit(f"The limit of {self.settings.max_minutes:g} minutes is reached.")
             case _:
                 self._end(self._ending)
+
+    def _give_up(self) -> None:
+        self._awaited = False
+        making = self._protocol.response
+        if making is not None:
+            self._protocol.cancel()
+        self._protocol.give_up()
+        if making is not None:
+            self._answers.response_ended(making, self._now)
+        self._announce(events.Warning("The engine did not answer.", "Ask again, or look at the engine's log."))
 
     def _reach_limit(self, reason: str) -> None:
         self._ending = reason
@@ -343,8 +412,12 @@ class Session:
 
     def _end_when_quiet(self) -> None:
         """The user will say nothing more: end when the last answer was heard and every text is known."""
-        if self._state != "listening" or self._typed or self._answers.something_to_hear:
+        self._deadlines.pop("silence", None)
+        if self._state in ("connecting", "reconnecting"):
             self._deadlines.pop("text", None)
+        elif self._state != "listening" or self._typed or self._answers.something_to_hear:
+            self._deadlines.pop("text", None)
+            self._deadlines["silence"] = self._news + STALL_WAIT
         elif not self.history.open_items("user"):
             self._end(self._ending)
         else:
@@ -352,8 +425,9 @@ class Session:
 
     def _end(self, reason: str, *, error: str = "", hint: str = "", kind: commands.EndKind = "") -> None:
         if self._facts.user_speaking:
-            speaking = self.history.open_items("user")
-            self._announce(events.UserStoppedSpeaking(speaking[-1].id if speaking else "", self._mic.sent_ms))
+            self._user_stopped(self._speaker, self._mic.sent_ms)
+        for item in self.history.open_items("user"):
+            self._commit_user(item, item.text)
         self._answers.close(self._now)
         self._facts.closed = True
         self._deadlines.clear()

@@ -28,9 +28,9 @@ from mmagent.core import happenings as h
 from mmagent.core import wire
 from mmagent.core.protocol.client import Client
 from mmagent.core.protocol.link import Role
-from mmagent.core.protocol.server import Server
+from mmagent.core.protocol.server import LEAST_COMMIT_MS, Server
 
-__all__ = ["Protocol", "Role"]
+__all__ = ["LEAST_COMMIT_MS", "Protocol", "Role"]
 
 
 class Protocol(Client, Server):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 from mmagent.core import happenings as h
 from mmagent.core import pcm, wire
@@ -23,6 +23,8 @@ class Client(Link):
         super().__init__(role, dialect=dialect, ids=ids)
         self._asked: str | None = None
         self._asked_for: dict[str, wire.ResponseParams | None] = {}
+        self._next: Literal["wanted", "cancelled", "unwanted"] = "wanted"
+        self._over: set[str] = set()
         self._wishes: deque[wire.ResponseParams | None] = deque()
         self._truncates: dict[str, wire.ConversationItemTruncate] = {}
         self._retried: set[str] = set()
@@ -71,15 +73,29 @@ class Client(Link):
     def give_up(self) -> None:
         """Expect no answer any more: the server does not react."""
         self._wishes.clear()
-        self._asked = None
+        self._asked, self._next = None, "wanted"
         if self.conversation.response is not None:
             self.conversation.end_response(self.conversation.response)
 
-    def cancel(self) -> None:
-        """Take back every wish, and stop the answer that is being made."""
+    def cancel(self, *, server_cancels: bool = False, expected: bool = False) -> None:
+        """Take back every wish, and stop the answer that is being made: what still comes of it is dropped.
+
+        `server_cancels`: the server stops by itself what it is making. It cannot know of what we just asked for.
+        `expected`: the server is about to begin an answer by itself; that will be stopped as soon as it begins.
+        """
         self._wishes.clear()
-        if self.conversation.response is not None or self._asked is not None:
-            self._send(wire.ResponseCancel(event_id=self._event_id()))
+        self._asked_for.clear()
+        talk = self.conversation
+        if talk.response is not None and talk.response not in talk.shunned:
+            talk.shunned.add(talk.response)
+            if not server_cancels:
+                self._send(wire.ResponseCancel(event_id=self._event_id()))
+        if self._asked is not None:
+            if self._next == "wanted":
+                self._send(wire.ResponseCancel(event_id=self._event_id()))
+            self._next = "cancelled"
+        elif expected:
+            self._next = "unwanted"
 
     def delete(self, item_id: str) -> None:
         """Take an item out; what still comes of it is dropped."""
@@ -104,7 +120,7 @@ class Client(Link):
 
     def _ask(self) -> None:
         if self._wishes and self._asked is None and self.conversation.response is None:
-            self._asked, wish = self._event_id(), self._wishes.popleft()
+            self._asked, self._next, wish = self._event_id(), "wanted", self._wishes.popleft()
             self._asked_for = {self._asked: wish}
             self._send(wire.ResponseCreate(response=wish, event_id=self._asked))
 
@@ -121,10 +137,10 @@ class Client(Link):
                 yield from self._words(message, delta, spoken=True)
             case wire.ResponseOutputTextDelta(delta=delta):
                 yield from self._words(message, delta, spoken=False)
-            case wire.ResponseOutputAudioTranscriptDone(transcript=text) | wire.ResponseOutputTextDone(text=text):
-                if talk.is_open(message.item_id, message.response_id):
-                    talk.entry(message.item_id, message.response_id).text = text
-                    yield h.AnswerText(message.item_id, text)
+            case wire.ResponseOutputAudioTranscriptDone(transcript=text):
+                yield from self._all_words(message, text, spoken=True)
+            case wire.ResponseOutputTextDone(text=text):
+                yield from self._all_words(message, text, spoken=False)
             case wire.SessionCreated(session=session):
                 expires = session.expires_at
                 yield h.SessionBegan(expires if isinstance(expires, int) else None)
@@ -132,6 +148,7 @@ class Client(Link):
                 yield h.SessionReady()
             case wire.InputAudioBufferSpeechStarted(item_id=item_id, audio_start_ms=ms):
                 talk.speech = item_id
+                self._next = "wanted"  # it belongs to this turn
                 yield h.SpeechBegan(item_id, ms)
             case wire.InputAudioBufferSpeechStopped(item_id=item_id, audio_end_ms=ms):
                 yield h.SpeechEnded(item_id, ms)
@@ -165,9 +182,7 @@ class Client(Link):
             case wire.ConversationItemDeleted(item_id=item_id):
                 talk.delete(item_id)
             case wire.ResponseCreated(response=response):
-                self._asked = None
-                talk.begin_response(response.id)
-                yield h.ResponseBegan(response.id)
+                yield from self._response_began(response.id)
             case wire.ResponseDone(response=response):
                 yield from self._response_done(response)
             case wire.Error(error=error):
@@ -191,7 +206,10 @@ class Client(Link):
 
     def _words(
         self,
-        message: wire.ResponseOutputAudioTranscriptDelta | wire.ResponseOutputTextDelta,
+        message: wire.ResponseOutputAudioTranscriptDelta
+        | wire.ResponseOutputTextDelta
+        | wire.ResponseOutputAudioTranscriptDone
+        | wire.ResponseOutputTextDone,
         delta: str,
         *,
         spoken: bool,
@@ -200,14 +218,30 @@ class Client(Link):
             self.conversation.entry(message.item_id, message.response_id).text += delta
             yield h.AnswerWords(message.response_id, message.item_id, delta, spoken)
 
+    def _all_words(
+        self, message: wire.ResponseOutputAudioTranscriptDone | wire.ResponseOutputTextDone, text: str, *, spoken: bool
+    ) -> Iterator[h.Happening]:
+        if not self.conversation.is_open(message.item_id, message.response_id):
+            return
+        entry = self.conversation.entry(message.item_id, message.response_id)
+        if not entry.text:  # it came in one piece
+            yield from self._words(message, text, spoken=spoken)
+        entry.text = text
+        yield h.AnswerText(message.item_id, text)
+
     def _item_added(self, item: wire.Item, previous: str | None, response_id: str) -> Iterator[h.Happening]:
         if not item.id or item.id in self.conversation.gone:
             return
-        status: Any = item.status if item.status in ("completed", "incomplete") else "in_progress"
+        whole = item.status in ("completed", "incomplete") and not response_id
+        status: Any = item.status if whole else "in_progress"
         entry = Entry(item.id, item.type, item.role or "", status, forms.text_of(item), call_id=item.call_id or "")
         known = self.conversation.add(entry, previous)
         known.response_id = known.response_id or response_id
-        if response_id and item.type == "message":
+        if not response_id or item.type != "message":
+            return
+        if response_id in self.conversation.shunned:
+            self.delete(item.id)  # nothing of it will be heard, and the server is to know
+        elif self.conversation.is_open(item.id, response_id):
             yield h.AnswerBegan(response_id, item.id)
 
     def _item_done(self, item: wire.Item) -> Iterator[h.Happening]:
@@ -220,9 +254,22 @@ class Client(Link):
         if item.type == "message" and known.cut_ms is None and known.role == "assistant":
             known.text = forms.text_of(item) or known.text
 
+    def _response_began(self, response_id: str) -> Iterator[h.Happening]:
+        fate, self._asked, self._next = self._next, None, "wanted"
+        self.conversation.begin_response(response_id)
+        if fate == "cancelled":
+            self.conversation.shunned.add(response_id)
+        elif fate == "unwanted":
+            self.cancel()
+        yield h.ResponseBegan(response_id)
+
     def _response_done(self, response: wire.Response) -> Iterator[h.Happening]:
+        if response.id in self._over:
+            return
+        self._over |= {response.id} - {""}
+        if response.id not in self.conversation.ended:
+            self._asked = None
         self.conversation.end_response(response.id)
-        self._asked = None
         why, code = forms.why(response)
         if code in FATAL:
             yield h.Fault(code, why, FATAL[code], fatal=True)
@@ -231,14 +278,16 @@ class Client(Link):
 
     def _error(self, error: wire.ErrorDetail) -> Iterator[h.Happening]:
         code = error.code or error.type
-        event_id = error.event_id or ""
+        busy = code == "conversation_already_has_active_response"
+        event_id = error.event_id or (busy and self._asked) or ""
+        if event_id and event_id == self._asked:
+            self._asked, self._next = None, "wanted"
         if event_id in self._asked_for:
-            self._asked = None
             wish = self._asked_for.pop(event_id)
-            if code == "conversation_already_has_active_response":
+            if busy:
                 self._wishes.appendleft(wish)  # asked again when that answer is done
         refused = self._truncates.pop(event_id, None)
-        shorter = re.search(r"Audio content of (\d+)ms is already shorter", error.message)
+        shorter = re.search(r"Audio content of (\d{1,9})ms is already shorter", error.message)
         if refused is not None and shorter is not None:
             # "parse X from the message and retry once with X - 1" (reference, section 2, rule 2)
             if refused.item_id not in self._retried and int(shorter[1]) > 1:
@@ -248,5 +297,5 @@ class Client(Link):
         else:
             hint = FATAL.get(code) or HINTS.get(code, "")
             yield h.Fault(code, error.message, hint, fatal=code in FATAL, quiet=code in QUIET)
-        if code != "conversation_already_has_active_response":
+        if not busy:
             self._ask()

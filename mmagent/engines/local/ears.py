@@ -1,4 +1,4 @@
-"""What the local engine hears: microphone audio -> speech started, paused, resumed, stopped, and the sound of each turn.
+"""What the local engine hears: microphone audio -> speech started, paused, resumed, stopped; the sound of each turn.
 
 Positions are samples at 16 kHz of all audio that was appended, which is the clock of `audio_start_ms` ("Server VAD
 time is *appended audio*, not wall clock", reference, trap 2).

@@ -21,7 +21,7 @@ from mmagent.core import pcm, vad
 from mmagent.core.alignment import Alignment
 from mmagent.core.events import Event, LinkUp, Received
 from mmagent.core.protocol import Protocol, Role
-from mmagent.core.settings import SAY, TurnDetection
+from mmagent.core.settings import SAY, Dialect, TurnDetection
 from mmagent.engines.local.brain import ChatMessage
 from mmagent.engines.local.draft import Draft, Manner, Piece
 from mmagent.engines.local.ears import RATE, Ears, vad_settings
@@ -81,13 +81,19 @@ class LocalEngine:
         seed: int = 1,
         speaks: bool = True,
         progress: Progress = no_progress,
+        parts: Parts | None = None,
+        session_id: str = "local",
+        dialect: Dialect = "ga",
     ) -> None:
+        """`parts` are models that are loaded already and stay loaded; `session_id` tells sessions apart."""
         self._names = names
+        self._shared = parts
+        self._session_id = session_id
         self._temperature = DEFAULT_TEMPERATURE if temperature is None else temperature
         self._seed = seed
         self._speaks = speaks
         self._progress = progress
-        self._protocol = Protocol(Role.SERVER)
+        self._protocol = Protocol(Role.SERVER, dialect=dialect, ids="" if session_id == "local" else f"_{session_id}")
         self._closed = asyncio.Event()
         self._fresh = bytearray()
         self._came = asyncio.Event()
@@ -100,6 +106,8 @@ class LocalEngine:
         self._answers: dict[str, Alignment] = {}
         self._manual_start = 0
         self._idle_since: int | None = None
+        self._next: tuple[Draft, int] | None = None
+        self._committing = 0
         self._emit: Callable[[Event], None] = lambda _event: None
 
     # --- the engine's interface ---
@@ -107,11 +115,11 @@ class LocalEngine:
     async def run(self, emit: Callable[[Event], None]) -> None:
         """Serve one session until `close`."""
         self._emit = emit
-        self._parts = await Parts.load(self._names, speaks=self._speaks, progress=self._progress)
+        self._parts = self._shared or await Parts.load(self._names, speaks=self._speaks, progress=self._progress)
         try:
             self._ears = Ears(self._parts.detector())
             emit(LinkUp())
-            self._protocol.open("sess_local", f"local/{self._parts.brain.name}")
+            self._protocol.open(f"sess_{self._session_id}", f"local/{self._parts.brain.name}")
             self._tell()
             async with asyncio.TaskGroup() as self._tasks:
                 listening = self._tasks.create_task(self._listen())
@@ -119,7 +127,8 @@ class LocalEngine:
                 listening.cancel()
                 self._drop_all()
         finally:
-            self._parts.close()
+            if self._shared is None:
+                self._parts.close()
 
     def send(self, message: bytes) -> None:
         """A client message; what it asks for is begun, not awaited."""
@@ -155,6 +164,7 @@ class LocalEngine:
                 if happening.turn_detection is not None:
                     self._ears.speech.update(vad_settings(happening.turn_detection))
             case h.CommitAsked():
+                self._committing += 1
                 self._spawn(self._commit_by_hand())
             case h.ClearAsked():
                 self._spawn(self._clear())
@@ -162,6 +172,8 @@ class LocalEngine:
                 self._cut_answer(item_id, ms)
             case h.ItemDeleted(item_id=item_id):
                 self._answers.pop(item_id, None)
+            case h.ReplyAsked() if self._committing:
+                self._spawn(self._answer_after_commit(happening))
             case h.ReplyAsked():
                 self._answer_on_request(happening)
             case h.CancelAsked():
@@ -218,15 +230,24 @@ class LocalEngine:
         turn = self._turn
         if turn is None:
             return
-        if turn.draft is None:
+        if turn.text is None:
             self._begin_draft()
         self._turn, self._last_turn = None, turn
         self._protocol.speech_stopped(turn.item_id, audio_end_ms)
         self._protocol.committed(turn.item_id)
         self._ears.keep(None)
         self._spawn(self._tell_words(turn, self._ears.position - turn.start))
-        if detection.create_response and self._protocol.response is None and turn.draft is not None:
-            self._send_reply(turn.draft, None, self._session.modalities, self._ears.position - turn.start)
+        if turn.draft is not None:
+            self._answer_turn(turn.draft, self._ears.position - turn.start)
+
+    def _answer_turn(self, draft: Draft, samples: int) -> None:
+        """Send the answer; it waits behind one that speech was not allowed to cut."""
+        if self._protocol.response is None:
+            self._send_reply(draft, None, self._session.modalities, samples)
+            return
+        if self._next is not None:
+            self._next[0].stop()
+        self._next = (draft, samples)
 
     def _mind_silence(self, detection: TurnDetection) -> None:
         """`idle_timeout_ms` counts from the end of the answer's sound; then the engine speaks up by itself."""
@@ -278,8 +299,8 @@ class LocalEngine:
         loop = asyncio.get_running_loop()
         try:
             return await loop.run_in_executor(self._parts.writing, self._parts.recogniser.transcribe, sound)
-        except MmagentError as error:
-            self._protocol.refuse("server_error", error.message, kind="server_error")
+        except Exception as error:  # noqa: BLE001 - whatever a model throws leaves one turn unwritten
+            self._protocol.refuse("server_error", _words_of(error), kind="server_error")
             return ""
 
     async def _tell_words(self, turn: _Turn, samples: int) -> None:
@@ -292,7 +313,7 @@ class LocalEngine:
     def _begin_draft(self) -> None:
         """Speech paused: write down what was said and begin to answer, in case this was all."""
         turn = self._turn
-        if turn is None or turn.draft is not None:
+        if turn is None or turn.text is not None:
             return
         detection = self._session.turn_detection
         turn.text = self._spawn(self._transcribe(self._ears.sound(turn.start)))
@@ -302,9 +323,7 @@ class LocalEngine:
 
     async def _make(self, draft: Draft, text: asyncio.Task[str], item_id: str) -> None:
         words = await text
-        if draft.stopped:
-            return
-        if not words or not any(c.isalnum() for c in words):
+        if draft.stopped or not any(c.isalnum() for c in words):
             draft.pieces.put_nowait(None)  # nobody said anything: a noise gets no answer
         else:
             await draft.answer(self._messages(words, leave_out=item_id))
@@ -351,6 +370,13 @@ class LocalEngine:
         self._send_reply(draft, asked.metadata, modalities, 0)
         self._spawn(self._make_on_request(draft, asked.instructions))
 
+    async def _answer_after_commit(self, asked: h.ReplyAsked) -> None:
+        """A commit waits for the last of its sound to be listened to; this answers it, so it waits behind it."""
+        await self._digested.wait()
+        if self._protocol.response is None:
+            self._answer_on_request(asked)
+            self._tell()
+
     async def _make_on_request(self, draft: Draft, instructions: str | None) -> None:
         if self._last_turn is not None and self._last_turn.text is not None:
             await self._last_turn.text
@@ -392,7 +418,7 @@ class LocalEngine:
         status, reason = "completed", ""
         if draft.failure is not None:
             status, reason = "failed", "server_error"
-            self._protocol.refuse("server_error", f"The local engine failed: {draft.failure}.", kind="server_error")
+            self._protocol.refuse("server_error", _words_of(draft.failure), kind="server_error")
         elif draft.cut_short:
             status, reason = "incomplete", "max_output_tokens"
         self._close_reply(reply, status, reason)
@@ -400,6 +426,9 @@ class LocalEngine:
 
     def _cancel(self, reason: str) -> None:
         reply = self._reply
+        if self._next is not None:
+            self._next[0].stop()
+            self._next = None
         if reply is not None:
             reply.draft.stop()
             self._close_reply(reply, "cancelled", reason)
@@ -417,12 +446,16 @@ class LocalEngine:
             audio_out=reply.samples * 20 // pcm.RATE,
         )
         self._protocol.end_response(reply.response_id, status, reason, count)
+        if self._next is not None:
+            (draft, samples), self._next = self._next, None
+            self._answer_turn(draft, samples)
 
     # --- turns by hand ---
 
     async def _commit_by_hand(self) -> None:
         """The client ends the turn: what was appended since the last commit is the turn."""
         await self._digested.wait()
+        self._committing -= 1
         turn = self._turn or _Turn("", self._manual_start)
         self._throw_draft_away()
         self._turn, self._last_turn = None, turn
@@ -448,6 +481,13 @@ class LocalEngine:
     def _drop_all(self) -> None:
         """The session is over: nothing that is being computed is wanted."""
         self._throw_draft_away()
+        if self._next is not None:
+            self._next[0].stop()
         if self._reply is not None:
             self._reply.draft.stop()
             self._reply = None
+
+
+def _words_of(error: Exception) -> str:
+    """What is told of a model that failed."""
+    return error.message if isinstance(error, MmagentError) else f"The local engine failed ({error})."

@@ -30,7 +30,7 @@ def no_progress(_what: str, _done: int, _total: int) -> None:
 
 @dataclass(frozen=True)
 class PartNames:
-    """Which models: names of the catalogue, files, folders or addresses. `key` is a chat endpoint's, if it wants one."""
+    """Which models: names of the catalogue, files, folders, addresses. `key` is a chat endpoint's, if it wants one."""
 
     brain: str = "smollm2"
     stt: str = "moonshine"

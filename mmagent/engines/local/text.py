@@ -76,7 +76,7 @@ _JOINTS = frozenset(
 """Words before which a voice may take a breath."""
 
 _FIRST_CLAUSE_WORDS = 2
-_FIRST_JOINT_WORDS = 8
+_FIRST_JOINT_WORDS = 6
 _CLAUSE_WORDS = 30
 _LONGEST = 45
 
@@ -102,7 +102,7 @@ class SentenceSplitter:
 
     The chunks, joined, are `clean` of the whole text (outer blanks aside): nothing is lost and nothing moves; each but
     the last ends with its blank. A chunk is a sentence or a line, except that the first may be a clause (two words and
-    a comma, or the words before a conjunction once there are eight), so that sound starts early, and that very long
+    a comma, or the words before a conjunction once there are six), so that sound starts early, and that very long
     sentences are cut.
     """
 

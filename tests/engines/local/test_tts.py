@@ -94,5 +94,5 @@ def test_damaged_voice_file(tmp_path: Path) -> None:
     pytest.importorskip("piper", reason="pip install 'mmagent[local]'")
     (tmp_path / "bad.onnx").write_bytes(b"no model")
     (tmp_path / "bad.onnx.json").write_text("{}")
-    with pytest.raises(MissingModel, match="cannot be loaded|can be loaded"):
+    with pytest.raises(MissingModel, match="not a Piper voice"):
         load_voice(str(tmp_path / "bad.onnx"))
