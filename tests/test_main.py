@@ -67,7 +67,7 @@ def test_no_arguments_is_help(capsys: pytest.CaptureFixture[str]) -> None:
     ("args", "message", "hint"),
     [
         (["confg"], 'There is no command "confg".', 'Did you mean "config"?'),
-        (["dance"], 'There is no command "dance".', "The commands are talk-local, models, config."),
+        (["dance"], 'There is no command "dance".', "The commands are talk-local, serve, models, config."),
         (["--verson"], "No such option: --verson (Possible options: --version).", "See `mmagent --help`."),
         (["config", "--treshold", "1"], None, "See `mmagent config --help`."),
         (["config", "--threshold"], "Option '--threshold' requires an argument.", "See `mmagent config --help`."),

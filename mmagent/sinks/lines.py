@@ -111,8 +111,8 @@ class Lines:
                 return f"warning: The link was lost ({reason}). Trying again, attempt {attempt}."
             case SessionReconnected(away_ms=away):
                 return f"note: The link is back after {away / 1000:.1f} s."
-            case Closed(reason=reason):
-                return f"ended: {reason}" if reason else ""
+            case Closed(reason=reason) if reason not in ("", "done", "failed"):
+                return f"ended: {reason}"
             case _:
                 return self._detail(event) if self._verbose else ""
 

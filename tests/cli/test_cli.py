@@ -30,7 +30,7 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("mmagent ", {"talk-local", "models", "config"}),
+        ("mmagent ", {"talk-local", "serve", "models", "config"}),
         ("mmagent config --preset no", {"noisy-room"}),
         ("mmagent config --dialect ", {"ga", "beta"}),
         ("mmagent config --no-int", {"--no-interruptions", "--no-interrupt-response"}),

@@ -24,13 +24,17 @@ LONGEST = 5 * 60 * RATE
 """A turn longer than this loses its beginning, so that memory stays bounded."""
 
 
+PAUSE_MS = 32
+"""Silence after which a draft is begun: one window. Waiting longer makes fewer drafts in vain, and every answer later."""
+
+
 def vad_settings(detection: TurnDetection) -> VadSettings:
     """The wire's `server_vad` in the detector's terms; what it does not name keeps its default."""
     return VadSettings(
         threshold=detection.threshold,
         prefix_padding_ms=detection.prefix_padding_ms,
         silence_duration_ms=detection.silence_duration_ms,
-        pause_ms=min(VadSettings().pause_ms, detection.silence_duration_ms),
+        pause_ms=min(PAUSE_MS, detection.silence_duration_ms),
     )
 
 

@@ -37,7 +37,9 @@ PARTIAL_EVERY = RATE // 2
 DEFAULT_TEMPERATURE = 0.8
 """The seed's default."""
 
-DEFAULT_INSTRUCTIONS = "You are a helpful assistant. Answer in one or two short spoken sentences."
+DEFAULT_INSTRUCTIONS = (
+    "You are a friendly voice assistant. Reply with one or two short spoken sentences, in plain words."
+)
 
 
 Speaker = Literal["system", "user", "assistant"]
@@ -281,6 +283,8 @@ class LocalEngine:
         if self._turn is turn and turn.text is None:
             self._tell_stable(turn, text)
             self._tell()
+            # What was said so far is read ahead, so that only the last words are new when the turn ends.
+            self._parts.thinking.submit(self._parts.brain.prepare, self._messages(text, leave_out=turn.item_id))
 
     def _tell_stable(self, turn: _Turn, text: str) -> None:
         """Tell the words that two partials agree on: what was told cannot be taken back."""
