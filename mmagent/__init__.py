@@ -14,13 +14,23 @@ The map, from the ground up (arrows point down only):
 
 __version__ = "0.1.0.dev0"
 
-__all__ = ["MmagentError", "MultimodalAgent", "SessionSettings", "TurnDetection", "__version__"]
+__all__ = [
+    "MmagentError",
+    "MultimodalAgent",
+    "SessionSettings",
+    "ToolBox",
+    "TurnDetection",
+    "__version__",
+    "function_tool",
+]
 
 _HOMES = {
     "MmagentError": "mmagent.errors",
     "MultimodalAgent": "mmagent.agent",
     "SessionSettings": "mmagent.core.settings",
+    "ToolBox": "mmagent.agent",
     "TurnDetection": "mmagent.core.settings",
+    "function_tool": "mmagent.agent",
 }
 
 

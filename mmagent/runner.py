@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
-from typing import assert_never
+from typing import Protocol, assert_never
 
 from mmagent.clock import Clock
 from mmagent.core import commands, events, pcm
@@ -32,6 +32,18 @@ logger = logging.getLogger("mmagent")
 
 Watch = Callable[[int, Event | Command], None]
 """Is shown every event handled and every command performed, with its time: a recording."""
+
+
+class Tools(Protocol):
+    """Whoever can call the functions that the model may call."""
+
+    def start(self, calls: Iterable[commands.ToolCall], emit: Callable[[Event], None]) -> None:
+        """Begin to run the calls; `emit` is given exactly one `ToolFinished` for each. Never blocks."""
+        ...
+
+    async def close(self) -> None:
+        """Cancel what still runs."""
+        ...
 
 
 class Inbox:
@@ -118,6 +130,7 @@ class Runner:
         engine: Engine,
         sinks: Iterable[Sink] = (),
         *,
+        tools: Tools | None = None,
         clock: Clock | None = None,
         watch: Watch | None = None,
     ) -> None:
@@ -126,6 +139,7 @@ class Runner:
         self._transport = transport
         self._engine = engine
         self._sinks = list(sinks)
+        self._tools = tools
         self._clock = clock or Clock()
         self._watch = watch
         self._failure: MmagentError | None = None
@@ -145,6 +159,8 @@ class Runner:
                 self.inbox.close()
                 self._transport.close()
                 self._engine.close()
+                if self._tools is not None:
+                    await self._tools.close()
                 _, slow = await asyncio.wait((transport, engine), timeout=CLOSING_SECONDS)
                 for task in slow:
                     task.cancel()
@@ -178,6 +194,8 @@ class Runner:
                 self._transport.play(sound)
             case commands.StopPlaying():
                 self._transport.flush()
+            case commands.RunTools(calls=calls):
+                self._run_tools(calls)
             case commands.Announce(event=event):
                 self._transport.notice(event)
                 self._tell(now, event)
@@ -189,6 +207,14 @@ class Runner:
                 assert_never(command)
         if self._watch is not None:
             self._watch(now, command)
+
+    def _run_tools(self, calls: tuple[commands.ToolCall, ...]) -> None:
+        if self._tools is not None:
+            self._tools.start(calls, self.inbox.put)
+            return
+        for call in calls:  # a server may have functions of its own
+            text = f"Error: there is no function {call.name!r} here."
+            self.inbox.put(events.ToolFinished(call.call_id, text, is_error=True))
 
     def _tell(self, now: int, event: events.Announcement) -> None:
         for sink in tuple(self._sinks):

@@ -10,5 +10,5 @@ from hypothesis import HealthCheck, settings
 _PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 settings.register_profile("fast", _PATIENT, max_examples=50)
-settings.register_profile("deep", _PATIENT, max_examples=5000)
+settings.register_profile("deep", _PATIENT, max_examples=3000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))

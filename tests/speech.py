@@ -56,6 +56,14 @@ def sound(path: Path) -> NDArray[np.int16]:
     return pcm.as_array(b"".join(read(path).blocks()))
 
 
+def stored(path: Path, rate: int) -> NDArray[np.int16]:
+    """The samples of a wav file as they are, by Python's own reader; at `rate`, if that is not theirs."""
+    with wave.open(str(path)) as file:
+        assert (file.getnchannels(), file.getsampwidth()) == (1, 2)
+        samples = pcm.as_array(file.readframes(file.getnframes()))
+        return samples if file.getframerate() == rate else resample(samples, file.getframerate(), rate)
+
+
 def save(path: Path, samples: NDArray[np.int16], rate: int = pcm.RATE) -> Path:
     """Samples as a wav file, by Python's own writer."""
     with wave.open(str(path), "wb") as file:

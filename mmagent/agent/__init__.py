@@ -2,5 +2,6 @@
 
 from mmagent.agent.agent import MultimodalAgent
 from mmagent.agent.handlers import Handlers
+from mmagent.agent.tools import Tool, ToolBox, function_tool
 
-__all__ = ["Handlers", "MultimodalAgent"]
+__all__ = ["Handlers", "MultimodalAgent", "Tool", "ToolBox", "function_tool"]

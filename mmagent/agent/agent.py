@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, overload
 
-from mmagent.agent.handlers import Handler, Handlers
+import msgspec
+
+from mmagent.agent.handlers import F, Handler, Handlers
+from mmagent.agent.tools import ToolBox
 from mmagent.core import commands, events
 from mmagent.core.session import Session
 from mmagent.core.settings import SessionSettings
@@ -27,13 +30,31 @@ class MultimodalAgent:
     await agent.run(transport)
     """
 
-    def __init__(self, *, engine: Engine, settings: SessionSettings | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        settings: SessionSettings | None = None,
+        tools: ToolBox | Iterable[Callable[..., Any]] = (),
+    ) -> None:
+        """`tools` are the functions that the model may call (`function_tool`).
+
+        Raises:
+            ConfigError: One of them cannot be described to a model.
+        """
+        self._tools = tools if isinstance(tools, ToolBox) else ToolBox(tools)
         self.settings = settings or SessionSettings()
+        if len(self._tools):
+            self.settings = msgspec.structs.replace(self.settings, tools=self._tools.specs)
         self._engine = engine
         self._handlers = Handlers()
         self._runner: Runner | None = None
         self._early: list[events.Event] = []
 
+    @overload
+    def on(self, name: str) -> Callable[[F], F]: ...
+    @overload
+    def on(self, name: str, handler: F) -> F: ...
     def on(self, name: str, handler: Any = None) -> Any:
         """Call `handler(event)` whenever `name` happens (`core/events.py` lists them); also a decorator."""
         return self._handlers.on(name) if handler is None else self._handlers.on(name, handler)
@@ -56,7 +77,8 @@ class MultimodalAgent:
         """
         if self._runner is not None:
             raise RuntimeError("An agent runs once: make another one for another session.")
-        self._runner = Runner(Session(self.settings), transport, self._engine, [self._handlers, *sinks], watch=watch)
+        sinks = [self._handlers, *sinks]
+        self._runner = Runner(Session(self.settings), transport, self._engine, sinks, tools=self._tools, watch=watch)
         for event in self._early:
             self._runner.inbox.put(event)
         try:
@@ -71,6 +93,10 @@ class MultimodalAgent:
     def interrupt(self) -> None:
         """Make the agent be silent."""
         self._put(events.Interrupt())
+
+    def warn(self, text: str, hint: str = "") -> None:
+        """Tell everyone who watches: a `warning`."""
+        self._put(events.Trouble(text, hint))
 
     def stop(self, reason: str = "stopped") -> None:
         """End the session well."""

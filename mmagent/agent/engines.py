@@ -45,6 +45,11 @@ def _local(loaded: Loaded, progress: Progress) -> Engine:
     return LocalEngine(part_names(loaded), temperature=settings.temperature, speaks=speaks, progress=progress)
 
 
+def calls_functions(loaded: Loaded) -> bool:
+    """Whether the engine of these settings can call functions, as far as one can know."""
+    return engine_choice(loaded) != "local" or loaded.settings.brain.startswith(("http://", "https://"))
+
+
 def part_names(loaded: Loaded) -> PartNames:
     """Which models the local engine is to be made of."""
     from mmagent.engines.local.parts import PartNames

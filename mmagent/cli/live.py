@@ -8,8 +8,9 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from mmagent.agent import MultimodalAgent
-from mmagent.agent.engines import open_engine
+from mmagent.agent import MultimodalAgent, ToolBox
+from mmagent.agent.engines import calls_functions, open_engine
+from mmagent.cli.ask import Questions
 from mmagent.config import Loaded
 from mmagent.engines.local.parts import Progress
 from mmagent.errors import EXIT_INTERRUPTED
@@ -20,25 +21,45 @@ INTERRUPTED = "interrupted"
 
 
 def run_session(
-    loaded: Loaded, transport: Callable[[], Transport], sinks: Callable[[], list[Sink]], *, quiet: bool
+    loaded: Loaded,
+    transport: Callable[[], Transport],
+    sinks: Callable[[], list[Sink]],
+    *,
+    quiet: bool,
+    tools: ToolBox | None = None,
+    questions: Questions | None = None,
 ) -> None:
     """Run one session to its end. Ctrl-C once ends it well, twice at once; both exit with 130.
 
-    The transport is opened before anything is loaded, so that a missing file is told at once.
+    The transport is opened before anything is loaded, so that a missing file is told at once. `questions` are asked
+    before functions run.
     """
     import typer
 
-    reason = asyncio.run(_talk(loaded, transport, sinks, quiet))
+    try:
+        reason = asyncio.run(_talk(loaded, transport, sinks, quiet, tools, questions))
+    except asyncio.CancelledError:  # the second signal
+        reason = INTERRUPTED
     if reason == INTERRUPTED:
         raise typer.Exit(EXIT_INTERRUPTED)
 
 
 async def _talk(
-    loaded: Loaded, transport: Callable[[], Transport], sinks: Callable[[], list[Sink]], quiet: bool
+    loaded: Loaded,
+    transport: Callable[[], Transport],
+    sinks: Callable[[], list[Sink]],
+    quiet: bool,
+    tools: ToolBox | None,
+    questions: Questions | None,
 ) -> str:
     side = transport()
     with loading(quiet=quiet) as progress:
-        agent = MultimodalAgent(engine=open_engine(loaded, progress), settings=loaded.session())
+        agent = MultimodalAgent(engine=open_engine(loaded, progress), settings=loaded.session(), tools=tools or ())
+        if questions is not None:
+            questions.tell = agent.warn
+        if tools is not None and not calls_functions(loaded):
+            text = "The local engine's own language model cannot call functions: the tools stay unused."
+            agent.warn(text, "Name one that can: --brain http://HOST:PORT/v1, or talk to another --engine.")
         with _signals(agent):
             end = await agent.run(side, sinks())
     return end.reason

@@ -56,11 +56,17 @@ async def _serve(loaded: Loaded, door: object) -> None:
 
     assert isinstance(door, Door)
     names = part_names(loaded)
-    with loading(quiet=False) as progress:
-        parts = await Parts.load(names, progress=progress)
-    server = RealtimeServer(door, names, parts, temperature=loaded.settings.temperature)
-    for name in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(name, server.stop)
+    parts: Parts | None = None
+
+    async def load() -> Parts:
+        nonlocal parts
+        with loading(quiet=False) as progress:
+            parts = await Parts.load(names, progress=progress)
+        for name in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(name, server.stop)
+        return parts
+
+    server = RealtimeServer(door, names, load, temperature=loaded.settings.temperature)
 
     def ready(port: int) -> None:
         scheme = "wss" if door.tls_cert else "ws"
@@ -70,4 +76,5 @@ async def _serve(loaded: Loaded, door: object) -> None:
     try:
         await server.run(ready)
     finally:
-        parts.close()
+        if parts is not None:
+            parts.close()

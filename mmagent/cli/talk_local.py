@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mmagent.cli.options import Command, command_app, with_settings
+from mmagent.cli.tools import ConfirmTools, ToolsFile, open_tools
 from mmagent.config import Loaded
 from mmagent.errors import UsageError
 
@@ -42,6 +43,8 @@ def talk_local(
         typer.Option(metavar="SECONDS", help="Begin each file so long after the answer to the one before it began."),
     ] = None,
     fast: Annotated[bool, typer.Option("--fast", help="As fast as the engine can, not in real time.")] = False,
+    tools: ToolsFile = None,
+    confirm_tools: ConfirmTools = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON object an event on standard output.")] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Say less.")] = False,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Say more: states, latency, usage.")] = False,
@@ -65,18 +68,23 @@ def talk_local(
     if text and output is None:
         loaded = loaded.but(modalities=("text",))
 
+    box, questions = open_tools(tools, confirm_tools, silent=quiet or json)
+
     def transport() -> Transport:
         if text:
             from mmagent.transports.typed import TypedTransport
 
-            return TypedTransport.open(output, fast=fast)
+            return TypedTransport.open(output, fast=fast, stdin=questions)
         from mmagent.transports.files import FilesTransport
 
         patience = loaded.settings.silence_duration_ms + 1000
         paths = [_sample_path() if path == SAMPLE else path for path in inputs or ()]
         return FilesTransport.open(paths, output, fast=fast, overlap=overlap, patience_ms=patience)
 
-    run_session(loaded, transport, lambda: _sinks(text, output, json, quiet, verbose), quiet=quiet)
+    def sinks() -> list[Sink]:
+        return _sinks(text, output, json, quiet, verbose)
+
+    run_session(loaded, transport, sinks, quiet=quiet, tools=box, questions=questions)
 
 
 def _sinks(text: bool, output: str | None, json: bool, quiet: bool, verbose: bool) -> list[Sink]:

@@ -74,7 +74,9 @@ class Loaded:
         """What the core reads."""
         turn = {name: getattr(self.settings, name) for name in TurnDetection.__struct_fields__ if name != "type"}
         rest = {
-            name: getattr(self.settings, name) for name in SessionSettings.__struct_fields__ if name != "turn_detection"
+            name: getattr(self.settings, name)
+            for name in SessionSettings.__struct_fields__
+            if name not in ("turn_detection", "tools")  # tools are code, not a setting: the agent fills them in
         }
         return SessionSettings(**rest, turn_detection=TurnDetection(type=self.settings.turn_detection, **turn))
 

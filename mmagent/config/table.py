@@ -101,6 +101,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     stt: Annotated[str, _is("Local engine: the model that turns speech into text.", metavar="NAME")] = ""
     tts: Annotated[str, _is("Local engine: the model that turns text into speech.", metavar="NAME")] = ""
 
+    max_tool_rounds: Annotated[
+        Annotated[int, Meta(ge=1, le=100)],
+        _is("How many times in a row the model may call functions (--tools) before it has to answer."),
+    ] = _S.max_tool_rounds
+    tool_filler: Annotated[
+        str, _is("What the assistant says when a function takes more than 2 seconds.", metavar="TEXT")
+    ] = _S.tool_filler
+
     max_minutes: Annotated[Limit | None, _is("End the session politely after so many minutes.")] = _S.max_minutes
     max_cost: Annotated[Limit | None, _is("End the session politely once it has cost so many US dollars.")] = (
         _S.max_cost

@@ -198,7 +198,15 @@ class Answers:
 
     def flushed(self, total: int, now: int) -> None:
         """The transport fell silent after `total` samples."""
-        self._heard(self.playout.flushed(total), now)
+        self._obeyed(self.playout.flushed(total), now)
+
+    def overdue(self, now: int) -> None:
+        """The transport does not say that it fell silent: go by what it said before."""
+        while self._stops:
+            self._obeyed(self.playout.overdue(), now)
+
+    def _obeyed(self, moved: list[Part], now: int) -> None:
+        self._heard(moved, now)
         if not self._stops:
             return
         stop = self._stops.popleft()
@@ -207,12 +215,6 @@ class Answers:
         self._stop_speaking()
         if speaking is not None:
             self._announce(events.BargeIn(speaking.id, (now - stop.at) // 1000))
-
-    def overdue(self, now: int) -> None:
-        """The transport does not say that it fell silent: go by what it said before."""
-        while self._stops:
-            self.playout.overdue()
-            self.flushed(self.playout.total, now)
 
     def close(self, now: int) -> None:
         """The session is over: settle what is open, without a word to the engine."""
@@ -226,10 +228,10 @@ class Answers:
             self._interrupt(item, now)
 
     def _interrupt(self, item: Item, now: int) -> None:
-        part = self.playout.part(item.id)
+        part, heard = self.playout.part(item.id), self.playout.heard(item.id)
         if not self._settle_cut(item, now) or item.written:
             return
-        if part is None or part.heard_ms == 0:
+        if part is None or pcm.samples_to_ms(heard) == 0:
             self._protocol.delete(item.id)
         elif not part.complete or part.heard_ms < part.received_ms:
             self._protocol.truncate(item.id, part.content_index, part.heard_ms)

@@ -29,6 +29,20 @@ class StopPlaying(_Command, frozen=True):
     """Be silent now and forget what was given. The transport answers with `Flushed`."""
 
 
+class ToolCall(msgspec.Struct, frozen=True):
+    """A function that the model wants called; `arguments` is JSON text, as the model wrote it."""
+
+    call_id: str
+    name: str
+    arguments: str
+
+
+class RunTools(_Command, frozen=True):
+    """Call these functions. Each is answered with one `ToolFinished`, whatever comes of it."""
+
+    calls: tuple[ToolCall, ...]
+
+
 class Announce(_Command, frozen=True):
     """Tell everyone who watches: handlers, sinks, the transport."""
 
@@ -58,5 +72,5 @@ class End(_Command, frozen=True):
     kind: EndKind = ""
 
 
-Command = Send | Play | StopPlaying | Announce | Note | End
+Command = Send | Play | StopPlaying | RunTools | Announce | Note | End
 """What a session may ask for."""

@@ -48,7 +48,7 @@ class Conversation:
     """The state that both ends share."""
 
     def __init__(self) -> None:
-        self.order: list[str] = []
+        self._chain: list[str] = []  # the order, with the deleted ones: "behind that one" may still be said of them
         self.entries: dict[str, Entry] = {}
         self.gone: set[str] = set()
         self.response: str | None = None
@@ -60,29 +60,30 @@ class Conversation:
     def __repr__(self) -> str:
         return f"<Conversation {len(self.order)} items, response {self.response}, speech {self.speech}>"
 
+    @property
+    def order(self) -> list[str]:
+        """The ids of the items in order."""
+        return [item_id for item_id in self._chain if item_id in self.entries]
+
     def snapshot(self) -> tuple[object, ...]:
         """What two ends compare: order, and of each item all that is settled."""
         rows = [
             (e.id, e.kind, e.role, e.status, e.text, e.samples, e.cut_ms)
-            for e in map(self.entries.get, self.order)
-            if e
+            for e in map(self.entries.__getitem__, self.order)
         ]
         return (tuple(rows), self.response, self.speech)
 
     def add(self, entry: Entry, previous: str | None) -> Entry:
         """Put an item into the order, or an item that is there behind `previous`, if that is known.
 
-        One that is gone stays gone.
+        One that is gone stays gone, but has a place.
         """
-        if entry.id in self.gone:
-            return entry
-        known = self.entries.setdefault(entry.id, entry)
-        if known is entry:
-            self.order.append(entry.id)
-        if previous == "root" or (previous in self.order and previous != entry.id):
-            self.order.remove(entry.id)
-            self.order.insert(0 if previous == "root" else self.order.index(previous) + 1, entry.id)
-        return known
+        if entry.id not in self._chain:
+            self._chain.append(entry.id)
+        if previous == "root" or (previous in self._chain and previous != entry.id):
+            self._chain.remove(entry.id)
+            self._chain.insert(0 if previous == "root" else self._chain.index(previous) + 1, entry.id)
+        return entry if entry.id in self.gone else self.entries.setdefault(entry.id, entry)
 
     def entry(self, item_id: str, response_id: str = "") -> Entry:
         """The item of that id; an answer is made up if its beginning was never told (tolerance rule 4)."""
@@ -107,12 +108,7 @@ class Conversation:
     def delete(self, item_id: str) -> bool:
         """Take an item out. False if it is not there."""
         self.gone.add(item_id)
-        if item_id not in self.entries:
-            return False
-        del self.entries[item_id]
-        if item_id in self.order:
-            self.order.remove(item_id)
-        return True
+        return self.entries.pop(item_id, None) is not None
 
     def truncate(self, item_id: str, end_ms: int) -> None:
         """Cut the audio of an item to `end_ms` milliseconds."""
@@ -137,7 +133,7 @@ class Conversation:
         """
         over = {response_id}
         unheard_of = response_id not in self.begun and response_id not in self.ended
-        if self.response is not None and (self.response == response_id or unheard_of):
+        if self.response is not None and (response_id in (self.response, "") or unheard_of):
             over.add(self.response)
             self.response = None
         self.ended |= over - {""}  # peers that give no ids are heard further

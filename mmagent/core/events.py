@@ -100,6 +100,14 @@ class Interrupt(_Event, frozen=True):
     """The user asked for silence by hand."""
 
 
+class ToolFinished(_Event, frozen=True):
+    """A function that `RunTools` asked for has answered. An error is an output too: the model reads it."""
+
+    call_id: str
+    output: str
+    is_error: bool = False
+
+
 class InputEnded(_Event, frozen=True):
     """The user will say nothing more: the last file was heard, standard input was closed."""
 
@@ -128,6 +136,7 @@ Event = (
     | Typed
     | PushToTalk
     | Interrupt
+    | ToolFinished
     | InputEnded
     | Trouble
     | Stop

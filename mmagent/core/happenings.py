@@ -10,7 +10,9 @@ from typing import Any
 
 import msgspec
 
-from mmagent.core.settings import Modality, TurnDetection
+from mmagent.core.commands import ToolCall
+from mmagent.core.pcm import Encoding
+from mmagent.core.settings import Modality, ToolSpec, TurnDetection
 
 
 class _Happening(msgspec.Struct, frozen=True):
@@ -105,12 +107,17 @@ class AnswerEnded(_Happening, frozen=True):
 
 
 class ResponseEnded(_Happening, frozen=True):
-    """The answer is made, or will not be. `why` is empty when all went well."""
+    """The answer is made, or will not be. `why` is empty when all went well.
+
+    `calls` are the functions that it wants called, if it is completed; `cut`: it was not wanted any more.
+    """
 
     response_id: str
     status: str
     why: str = ""
     usage: dict[str, Any] | None = None
+    calls: tuple[ToolCall, ...] = ()
+    cut: bool = False
 
 
 class Fault(_Happening, frozen=True):
@@ -127,7 +134,11 @@ class Fault(_Happening, frozen=True):
 
 
 class SessionChanged(_Happening, frozen=True):
-    """The client's settings as they are now. `turn_detection` None: turns are the client's business."""
+    """The client's settings as they are now. `turn_detection` None: turns are the client's business.
+
+    `heard` and `spoken`: how sound comes and goes. `answers`: False in a session that only transcribes.
+    `tool_choice`: auto, none, required, or the name of the function that must be called.
+    """
 
     instructions: str
     voice: str
@@ -135,12 +146,17 @@ class SessionChanged(_Happening, frozen=True):
     max_output_tokens: int | None
     turn_detection: TurnDetection | None
     transcribe: bool
+    heard: Encoding = Encoding()
+    spoken: Encoding = Encoding()
+    answers: bool = True
+    tools: tuple[ToolSpec, ...] = ()
+    tool_choice: str = "auto"
 
 
 class AudioAppended(_Happening, frozen=True):
-    """More microphone audio."""
+    """More microphone audio, as the client writes it (`SessionChanged.heard`)."""
 
-    pcm: bytes
+    sound: bytes
 
 
 class CommitAsked(_Happening, frozen=True):
@@ -172,18 +188,37 @@ class ItemDeleted(_Happening, frozen=True):
     item_id: str
 
 
+class Line(_Happening, frozen=True):
+    """What an answer is to be about: an item of the conversation (`item_id`), or words that stand nowhere else."""
+
+    item_id: str = ""
+    role: str = ""
+    text: str = ""
+
+
 class ReplyAsked(_Happening, frozen=True):
-    """The client wants an answer; what is None is as in the session."""
+    """The client wants an answer; what is None is as in the session.
+
+    `aside`: out of band ("`conversation` none"), so that the conversation does not know of it. `about` takes the
+    conversation's place.
+    """
 
     instructions: str | None
     modalities: tuple[Modality, ...] | None
     max_output_tokens: int | None
     metadata: dict[str, Any] | None
     event_id: str
+    aside: bool = False
+    about: tuple[Line, ...] | None = None
+    spoken: Encoding | None = None
+    tools: tuple[ToolSpec, ...] | None = None
+    tool_choice: str | None = None
 
 
 class CancelAsked(_Happening, frozen=True):
     """The client wants no more of the answer."""
+
+    response_id: str
 
 
 class UsageCount(msgspec.Struct, frozen=True):

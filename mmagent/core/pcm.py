@@ -8,6 +8,7 @@ played.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,25 @@ BLOCK = 480
 
 SILENT_DBFS = -96.0
 """The level of digital silence: the floor of 16 bits."""
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How sound is written on a wire: `audio/pcm` (16 bits, little endian), or G.711, a byte a sample at 8 kHz:
+    `audio/pcmu` and `audio/pcma`. `rate` in samples a second.
+    """
+
+    kind: str = "audio/pcm"
+    rate: int = RATE
+
+    @property
+    def sample_bytes(self) -> int:
+        """Bytes in a sample."""
+        return SAMPLE_BYTES if self.kind == "audio/pcm" else 1
+
+    def samples(self, size: int) -> int:
+        """So many bytes as samples at 24 kHz, rounded down."""
+        return size * RATE // (self.rate * self.sample_bytes)
 
 
 def samples(pcm: bytes) -> int:

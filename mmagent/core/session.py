@@ -16,6 +16,7 @@ from typing import assert_never
 from mmagent.core import commands, events, pcm
 from mmagent.core import happenings as h
 from mmagent.core.answers import Answers
+from mmagent.core.calls import Calls
 from mmagent.core.commands import Command
 from mmagent.core.cost import Meter
 from mmagent.core.events import Event
@@ -55,6 +56,7 @@ class Session:
         self._out: list[Command] = []
         self._protocol = Protocol(Role.CLIENT, dialect=settings.dialect)
         self._answers = Answers(self.history, self._protocol, self._out)
+        self._calls = Calls(settings, self._protocol, self._out)
         self._facts = Facts()
         self._state: events.State = "connecting"
         self._mic = MicClock()
@@ -96,12 +98,13 @@ class Session:
 
     def _finish_step(self) -> list[Command]:
         if not self._facts.closed:
+            self._mind_calls()
             making = self._protocol.response
             due = self._awaited or self._protocol.busy
             self._watch_for_answer(due=due, begun=making is not None)
             self._answers.stop_speaking_if_done(making)
             # An answer that was made and is not heard yet is still to come.
-            self._facts.answer_due = due or self._answers.something_to_hear
+            self._facts.answer_due = due or self._answers.something_to_hear or self._calls.pending
             self._facts.audible = self._answers.audible
             self._tell_state()
             self._out.extend(map(commands.Send, self._protocol.take()))
@@ -136,6 +139,10 @@ class Session:
             case events.Interrupt():
                 self._take_the_word(expected=self._awaited)
                 self._awaited = False
+                self._calls.hush()
+            case events.ToolFinished(call_id=call_id, output=output):
+                self._news = self._now
+                self._calls.finished(call_id, output)
             case events.InputEnded():
                 self._push_to_talk(False)
                 self._ending = self._ending or "done"
@@ -175,7 +182,7 @@ class Session:
             self._take_the_word()
             return
         since, from_ms = self._talk or (self._now, 0)
-        self._user_stopped("", self._mic.sent_ms)
+        self._user_stopped(self._mic.sent_ms)
         if self._mic.sent_ms - from_ms < LEAST_COMMIT_MS:  # a slip of the hand
             self._protocol.clear()
             return
@@ -237,7 +244,7 @@ class Session:
         self._say_typed()
 
     def _speech_began(self, happening: h.SpeechBegan) -> None:
-        if self._facts.user_speaking and self._speaker == happening.item_id:
+        if self._by_hand or (self._facts.user_speaking and self._speaker == happening.item_id):
             return
         item = self.history.ensure(happening.item_id, "user")
         if item.outcome == "open":
@@ -251,18 +258,18 @@ class Session:
             self._take_the_word(server_cancels=server_cancels)
 
     def _speech_ended(self, happening: h.SpeechEnded) -> None:
-        if not self._facts.user_speaking:
+        if self._by_hand or not self._facts.user_speaking:
             return
         # "This will correspond to the end of audio sent to the model, and thus includes the
         # `min_silence_duration_ms` configured in the Session." (input_audio_buffer.speech_stopped, audio_end_ms)
         detection = self.settings.turn_detection
         silence = detection.silence_duration_ms if detection.type == "server_vad" else 0
         voiced = self._mic.captured_at(max(0, happening.audio_end_ms - silence))
-        item = self.history.ensure(happening.item_id, "user")
+        item = self.history.ensure(self._speaker, "user")
         if item.outcome == "open":
             item.ended_at = voiced
         self._answers.marks = TurnMarks(voiced=voiced, stopped=self._now)
-        self._user_stopped(happening.item_id, happening.audio_end_ms)
+        self._user_stopped(happening.audio_end_ms)
         # The server makes one answer at a time: while one is being made that goes on, this turn gets none.
         if detection.create_response and (self._protocol.response is None or self.settings.interruptions):
             self._awaited = True
@@ -278,14 +285,15 @@ class Session:
             self._speech_ended(h.SpeechEnded(item_id, self._mic.sent_ms))
 
     def _user_started(self, item_id: str, audio_ms: int) -> None:
+        self._calls.user_turn()
         if self._facts.user_speaking:
-            self._user_stopped(self._speaker, audio_ms)
+            self._user_stopped(audio_ms)
         self._facts.user_speaking, self._speaker = True, item_id
         self._announce(events.UserStartedSpeaking(item_id, audio_ms))
 
-    def _user_stopped(self, item_id: str, audio_ms: int) -> None:
+    def _user_stopped(self, audio_ms: int) -> None:
         self._facts.user_speaking = False
-        self._announce(events.UserStoppedSpeaking(item_id, audio_ms))
+        self._announce(events.UserStoppedSpeaking(self._speaker, audio_ms))
 
     def _user_words(self, happening: h.UserWords) -> None:
         item = self.history.ensure(happening.item_id, "user")
@@ -312,6 +320,7 @@ class Session:
             self._announce(events.Error(happening.why, code=happening.status))
         if happening.status != "in_progress":
             self._count(happening)
+        self._calls.made(happening.calls, self._now, cut=happening.cut)
 
     def _count(self, happening: h.ResponseEnded) -> None:
         charge = self._meter.response(happening.usage)
@@ -340,6 +349,21 @@ class Session:
         if happening.fatal:
             self._end(happening.message, error=happening.message, hint=happening.hint, kind="engine")
 
+    # --- what functions say ---
+
+    @property
+    def _our_turn(self) -> bool:
+        """Whether nobody speaks for the user, and no answer is expected or being made."""
+        taken = self._facts.user_speaking or self._awaited or self._protocol.busy or self._answers.stopping
+        return not taken and not self._typed
+
+    def _mind_calls(self) -> None:
+        if self._facts.ready:
+            self._calls.go_on(our_turn=self._our_turn)
+        self._deadlines.pop("filler", None)
+        if self._calls.fill_at is not None:
+            self._deadlines["filler"] = self._calls.fill_at
+
     # --- taking the word, and giving it ---
 
     def _take_the_word(self, *, server_cancels: bool = False, expected: bool = False) -> None:
@@ -361,6 +385,7 @@ class Session:
         if self._answers.stopping or not self._facts.ready or not self._typed:
             return
         self._answers.marks = TurnMarks(voiced=self._now, stopped=self._now)
+        self._calls.user_turn()
         for text in self._typed:
             self._commit_user(self.history.ensure(self._protocol.add_text(text), "user"), text)
         self._typed.clear()
@@ -387,6 +412,8 @@ class Session:
             case "flush":
                 self._answers.overdue(self._now)
                 self._say_typed()
+            case "filler":
+                self._calls.fill(quiet=self._our_turn and not self._answers.something_to_hear)
             case "answer" | "stall":
                 self._give_up()
             case "limit":
@@ -425,10 +452,11 @@ class Session:
 
     def _end(self, reason: str, *, error: str = "", hint: str = "", kind: commands.EndKind = "") -> None:
         if self._facts.user_speaking:
-            self._user_stopped(self._speaker, self._mic.sent_ms)
+            self._user_stopped(self._mic.sent_ms)
         for item in self.history.open_items("user"):
             self._commit_user(item, item.text)
         self._answers.close(self._now)
+        self._calls.close()
         self._facts.closed = True
         self._deadlines.clear()
         self._tell_state()

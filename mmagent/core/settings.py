@@ -34,10 +34,18 @@ class TurnDetection(msgspec.Struct, frozen=True, kw_only=True):
     idle_timeout_ms: int | None = None
 
 
+class ToolSpec(msgspec.Struct, frozen=True):
+    """A function that the model may call. `parameters` is the JSON schema of its arguments, an object, as text."""
+
+    name: str
+    description: str
+    parameters: str
+
+
 class SessionSettings(msgspec.Struct, frozen=True, kw_only=True):
     """All that the core reads. `max_output_tokens` None means `inf`; limits None mean without limit.
 
-    `temperature` None: the model's own; GA has none.
+    `temperature` None: the model's own; GA has none. `tool_filler` is said when a tool takes its time; "": nothing.
     """
 
     model: str = ""
@@ -51,6 +59,9 @@ class SessionSettings(msgspec.Struct, frozen=True, kw_only=True):
     transcription_model: str = "gpt-4o-mini-transcribe"
     interruptions: bool = True
     greet: str = ""
+    tools: tuple[ToolSpec, ...] = ()
+    max_tool_rounds: int = 8
+    tool_filler: str = ""
     max_minutes: float | None = None
     max_cost: float | None = None
 

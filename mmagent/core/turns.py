@@ -59,7 +59,10 @@ _ROWS: tuple[tuple[State, str], ...] = (
 
 def state(facts: Facts) -> State:
     """The state that the facts amount to: the first row whose fact holds."""
-    return next((name for name, fact in _ROWS if getattr(facts, fact)), "listening")
+    for name, fact in _ROWS:  # asked after every event, so no generator
+        if getattr(facts, fact):
+            return name
+    return "listening"
 
 
 def barge_in(*, interruptions: bool, something_to_cut: bool) -> bool:

@@ -31,7 +31,7 @@ from mmagent.core.wire_messages import (
     SessionUpdated,
 )
 from mmagent.core.wire_types import *  # noqa: F403 (this module is their front)
-from mmagent.core.wire_types import ResponseParams, Session
+from mmagent.core.wire_types import Item, ResponseParams, Session
 
 Code = Literal["unknown_parameter", "missing_required_parameter", "invalid_value", "invalid_event"]
 """OpenAI's words for what is wrong with a client's message."""
@@ -94,7 +94,7 @@ def decode_server(data: bytes | str) -> ServerMessage | Unknown | Malformed:
 
 
 def decode_client(data: bytes | str, dialect: Dialect = "ga") -> ClientMessage | Unknown | Malformed:
-    """A client's message, held to what OpenAI takes: nothing undeclared in session and response. Never raises.
+    """A client's message, held to what OpenAI takes: nothing undeclared anywhere. Never raises.
 
     With the dialect "beta" the client may use beta's names as well; paths in `Malformed.param` are GA's.
     """
@@ -158,6 +158,10 @@ def _malformed(error: Exception, tree: dict[str, Any], kind: str, raw: bytes) ->
         param = f"{param}.{missing[1]}".lstrip(".")
         reason = f"Missing required parameter: '{param}'."
         code = "missing_required_parameter"
+    elif unknown := re.match(r"Object contains unknown field `([^`]*)`", reason):
+        param = f"{param}.{unknown[1]}".lstrip(".")
+        reason = f"Unknown parameter: '{param}'."
+        code = "unknown_parameter"
     return Malformed(type=kind, reason=reason, raw=raw, event_id=_event_id(tree), param=param, code=code)
 
 
@@ -171,6 +175,7 @@ _NOT_FOR_CLIENTS = {Session: {"id", "object", "expires_at", "temperature"}, Resp
 _SHAPES: dict[str, inspect.Type] = {
     "session": inspect.type_info(Session),
     "response": inspect.type_info(ResponseParams),
+    "item": inspect.type_info(Item),
 }
 
 

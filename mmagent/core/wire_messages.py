@@ -28,7 +28,7 @@ class _Message(Struct, frozen=True, tag_field="type"):
     """Anything on the wire."""
 
 
-class _Client(_Message, frozen=True, kw_only=True, omit_defaults=True):
+class _Client(_Message, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """What a client says. `event_id` comes back in the error, should there be one."""
 
     event_id: str = ""

@@ -58,6 +58,7 @@ class Cue:
 
     def __init__(self, patience: int, overlap: int | None) -> None:
         self.state: State = "connecting"
+        self.heard = False
         self._patience = patience
         self._overlap = overlap
         self._wait = 0
@@ -70,8 +71,9 @@ class Cue:
         return self.state in ("thinking", "speaking")
 
     def begin(self) -> None:
-        """A file begins."""
+        """A file begins. From now on `heard` says whether somebody was heard to speak in it."""
         self._wait, self._listened, self._heard_from = self._patience, 0, None
+        self.heard = False
 
     def notice(self, event: Announcement, played: int) -> None:
         """The session announces `event` when `played` samples have been heard."""
@@ -81,6 +83,7 @@ class Cue:
                 self._listened = 0
             case UserStartedSpeaking():
                 self._wait = self._patience
+                self.heard = True
             case AgentStartedSpeaking():
                 self._heard_from = played
             case AgentStoppedSpeaking():
@@ -108,6 +111,7 @@ class FilesTransport:
     ) -> None:
         self._waiting = deque(sources)
         self._source: Source | None = None
+        self._asked = ""
         self._player = player
         self._pacer = pacer
         self._cue = cue
@@ -218,10 +222,14 @@ class FilesTransport:
             self._emit(PushToTalk(False))
             self._tell(source)
             source.close()
+            self._asked = source.name
             self._source = None
 
     def _next(self) -> None:
         """Begin the next file, or say that there is none."""
+        if self._asked and not self._cue.heard:
+            self._emit(Trouble(f"{self._asked} holds no speech that could be heard.", "A lower --threshold may hear more."))
+        self._asked = ""
         if self._waiting:
             self._source = self._waiting.popleft()
             self._cue.begin()

@@ -66,6 +66,11 @@ class Source:
         """Whether the last sample was pulled."""
         return self.ready() and not self._buffer
 
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return "The input" if self.sound is None else self.sound.name
+
     def warnings(self) -> list[str]:
         """What is to be told about it, each once."""
         found = [] if self.sound is None else self.sound.warnings

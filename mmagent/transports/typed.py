@@ -12,7 +12,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Awaitable, Callable, Iterator
-from typing import TextIO
+from typing import Protocol
 
 from mmagent.clock import Clock
 from mmagent.core.events import AgentStateChanged, Announcement, InputEnded, State, Typed
@@ -20,6 +20,22 @@ from mmagent.errors import UsageError
 from mmagent.transports import Emit, Settled
 from mmagent.transports.pipes import Feed
 from mmagent.transports.playout import Pacer, Player, open_output
+
+
+class Keyboard(Protocol):
+    """What lines are read from: standard input, or whoever stands before it. `fileno` may raise OSError."""
+
+    def isatty(self) -> bool:
+        """Whether somebody types them."""
+        ...
+
+    def fileno(self) -> int:
+        """Where they are read from."""
+        ...
+
+    def __iter__(self) -> Iterator[str]:
+        """The lines themselves, where there is no file to read."""
+        ...
 
 
 class TypedTransport:
@@ -56,7 +72,7 @@ class TypedTransport:
         prompt: Callable[[], None] | None = None,
         clock: Clock | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        stdin: TextIO | None = None,
+        stdin: Keyboard | None = None,
     ) -> TypedTransport:
         """Take lines from standard input.
 
@@ -142,7 +158,7 @@ class TypedTransport:
         return self._state == "listening" and not self._asked
 
 
-def _lines(stream: TextIO) -> Iterator[str]:
+def _lines(stream: Keyboard) -> Iterator[str]:
     """Lines as they are typed. Not by `input`: its terminal modes would outlive a thread that is left behind."""
     try:
         fd = stream.fileno()

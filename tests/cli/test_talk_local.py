@@ -150,7 +150,9 @@ def test_a_pause_of_400_ms(parts: Parts, folder: Path, silence: int, turns: int)
     assert len(kept.of(UserStartedSpeaking)) == len(kept.of(UserStoppedSpeaking)) == turns
     said = kept.texts(UserSpeechCommitted)
     assert len(said) == turns
-    assert speech.word_errors("I would like to know the capital of France", " ".join(said))[0] <= 2
+    assert all(said)
+    if turns == 1:
+        assert speech.word_errors("I would like to know the capital of France", said[0])[0] <= 1
 
 
 class Recording:
@@ -212,22 +214,38 @@ def test_a_file_that_starts_in_the_answer_interrupts_it(parts: Parts, folder: Pa
     assert kept.texts(UserSpeechCommitted)[1].endswith("capital of France?") or len(kept.of(UserSpeechCommitted)) == 2
 
 
+@needs_flite
+def test_the_output_says_what_the_transcript_says(parts: Parts, folder: Path) -> None:
+    """Heard by our own recogniser, which is right about nine words of ten, and a little less of names."""
+    output = folder / "said.wav"
+    greet = "Good morning. I am your assistant, and I would be glad to help you with any questions about your day."
+    questions = [speech.say(folder, "How do I make a good cup of coffee?"), speech.say(folder, "Thank you.", "rms")]
+    kept = converse(parts, questions, output, greet=greet, max_output_tokens=60)
+    said = kept.texts(AgentSpeechCommitted)
+    assert len(said) == 3
+    assert said[0] == greet
+    heard = speech.transcribe(parts.recogniser, speech.sound(output))
+    assert speech.word_error_rate([(" ".join(said), heard)]) <= 0.2
+
+
 def noise(seconds: float, colour: str) -> NDArray[np.int16]:
     """Noise at -30 dBFS."""
-    samples = np.random.default_rng(1).standard_normal(int(seconds * pcm.RATE))
+    samples: NDArray[np.float64] = np.random.default_rng(1).standard_normal(int(seconds * pcm.RATE))
     if colour == "brown":
         samples = np.cumsum(samples)
         samples -= np.convolve(samples, np.ones(2400) / 2400, "same")
-    return (samples / samples.std() * 1000).clip(-32767, 32767).astype(np.int16)
+    return np.asarray((samples / samples.std() * 1000).clip(-32767, 32767), np.int16)
 
 
 @pytest.mark.parametrize("colour", ["white", "brown", "none"])
 def test_what_is_no_speech_gets_no_answer(parts: Parts, folder: Path, colour: str) -> None:
     sound = np.zeros(3 * pcm.RATE, np.int16) if colour == "none" else noise(60, colour)
-    kept = converse(parts, [speech.save(folder / f"{colour}.wav", sound)])
+    path = speech.save(folder / f"{colour}.wav", sound)
+    kept = converse(parts, [path])
     assert not kept.of(AgentSpeechCommitted)
     assert not [text for text in kept.texts(UserSpeechCommitted) if text]
-    assert kept.texts(UserSpeechCommitted) or "heard" in str(kept.of(Warning)), "one says that nothing was heard"
+    if not kept.of(UserStartedSpeaking):
+        assert [warning.message for warning in kept.of(Warning)] == [f"'{path}' holds no speech that could be heard."]
     assert kept.of(Closed)[0].reason == "done"
 
 
@@ -236,8 +254,8 @@ def test_people_are_understood_as_well_as_by_the_recogniser_alone(parts: Parts) 
     """The recogniser gets whole clips; the tool finds speech in a stream, and must lose nothing by it."""
     alone = through = total = 0
     for recording in speech.recordings():
-        whole = speech.sound(recording.path)
-        errors, words = speech.word_errors(recording.transcript, speech.transcribe(parts.recogniser, whole))
+        whole = parts.recogniser.transcribe(speech.stored(recording.path, parts.recogniser.rate))
+        errors, words = speech.word_errors(recording.transcript, whole)
         alone, total = alone + errors, total + words
         kept = converse(parts, [recording.path], create_response=False)
         through += speech.word_errors(recording.transcript, " ".join(kept.texts(UserSpeechCommitted)))[0]
@@ -277,7 +295,8 @@ def wav(data: bytes) -> NDArray[np.int16]:
     """The samples of a stream or file, as any reader of WAV sees them."""
     with wave.open(BytesIO(data)) as file:
         assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (pcm.RATE, 1, 2)
-        return pcm.as_array(file.readframes(min(file.getnframes(), len(data))))
+        samples: NDArray[np.int16] = pcm.as_array(file.readframes(min(file.getnframes(), len(data))))
+        return samples
 
 
 QUESTION = "What is the capital of France?"
@@ -293,18 +312,15 @@ def answered(models: None, folder: Path) -> tuple[Path, subprocess.CompletedProc
     return output, done
 
 
-def test_a_spoken_question_gets_a_spoken_answer(
-    answered: tuple[Path, subprocess.CompletedProcess[bytes]], parts: Parts
-) -> None:
+def test_a_spoken_question_gets_a_spoken_answer(answered: tuple[Path, subprocess.CompletedProcess[bytes]]) -> None:
     output, done = answered
     assert done.returncode == 0, done.stderr.decode()
     assert done.stderr == b""
     events = lines(done.stdout)
     said = {event["event"]: event for event in events}
     assert speech.word_error_rate([(QUESTION, said["user_speech_committed"]["text"])]) <= 0.15
-    answer = said["agent_speech_committed"]["text"]
-    sound = wav(output.read_bytes())
-    assert speech.word_error_rate([(answer, speech.transcribe(parts.recogniser, sound))]) <= 0.25
+    assert "Paris" in said["agent_speech_committed"]["text"]
+    assert np.abs(wav(output.read_bytes())).max() > 3000
 
 
 def test_the_events_come_in_order(answered: tuple[Path, subprocess.CompletedProcess[bytes]]) -> None:

@@ -70,6 +70,14 @@ class Script:
             self.link.sound(self.response, self.item, pcm.silence(pcm.ms_to_samples(ms)))
         return self
 
+    def calls(self, *names: str, arguments: str = "{}") -> Script:
+        """Function calls, each with the id `call_NAME`."""
+        for name in names:
+            item = self.link.begin_call(self.response, name, f"call_{name}")
+            self.link.call_arguments(self.response, item, arguments)
+            self.link.end_call(self.response, item)
+        return self
+
     def closes(self, *, whole: bool = True) -> Script:
         self.link.end_item(self.response, self.item, spoken=self.spoken, whole=whole)
         self.item = ""
@@ -96,6 +104,7 @@ class Playbook:
         self.now = 0
         self.events: list[tuple[int, Event]] = []
         self.commands: list[tuple[int, Command]] = []
+        self.tape: list[tuple[int, Event | Command]] = []  # both, as a recorder is shown them
         self._hidden = hidden
         self._wanted: list[str] = []
         self._done: list[str] = []
@@ -135,8 +144,10 @@ class Playbook:
     def _drive(self, event: Event | None) -> None:
         if event is not None:
             self.events.append((self.now, event))
+            self.tape.append((self.now, event))
         for at, command in drive(self.session, event, self.now):
             self.commands.append((at, command))
+            self.tape.append((at, command))
             if not (text := line(command)).startswith(self._hidden):
                 self._done.append(text)
             if isinstance(command, commands.Send):
@@ -149,7 +160,7 @@ class Playbook:
             self._drive(events.Received(message))
 
 
-def line(command: Command) -> str:
+def line(command: Command) -> str:  # noqa: PLR0911 - a table: one arm a command
     """A command in one short line."""
     match command:
         case commands.Send(message=message):
@@ -161,6 +172,8 @@ def line(command: Command) -> str:
             return f"play {pcm.samples(sound)}"
         case commands.StopPlaying():
             return "stop_playing"
+        case commands.RunTools(calls=calls):
+            return _short("run_tools", *(call.call_id for call in calls))
         case commands.Note(text=text):
             return f"note {text}"
         case commands.End(reason=reason, error=error, kind=kind):

@@ -1,10 +1,14 @@
 """Conversations, written as playbooks: what happens, and what the session does about it (design, sections 4 and 7)."""
 
+# A conversation reads line by line.
+# fmt: off
+
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
+from hypothesis import given
 
 from mmagent.core import commands, events, pcm
 from mmagent.core.events import (
@@ -22,8 +26,9 @@ from mmagent.core.events import (
     Trouble,
     Typed,
 )
-from mmagent.core.settings import TurnDetection
+from mmagent.core.settings import SessionSettings, TurnDetection
 from tests.core.playbook import Playbook
+from tests.core.sessions import Talk, chaos, check, check_ledger, run, some_settings, talks
 
 MS = pcm.ms_to_samples(1)
 BY_HAND = TurnDetection(type="none")
@@ -67,15 +72,10 @@ def test_a_spoken_turn() -> None:
     book = speaking()
     s = book.server
     book >> 2600 >> s.ends() << ""
-    (
-        book
-        >> 3200
-        >> Played(1000 * MS)
-        << """
+    book >> 3200 >> Played(1000 * MS) << """
         agent_speech_committed item_2 'Hello there my friend.'
         agent_stopped_speaking item_2
         state listening"""
-    )
     assert book
     committed = announced(book, events.AgentSpeechCommitted)[0]
     assert (committed.started_at, committed.ended_at, committed.interrupted) == (2_200_000, 3_200_000, False)
@@ -103,13 +103,10 @@ def test_the_agent_stops_speaking_when_all_is_made_and_heard(heard_first: bool) 
         book >> 3200 >> Played(1000 * MS) << "" >> 3300 >> book.server.ends()
     else:
         book >> 2300 >> book.server.ends() << "" >> 3200 >> Played(1000 * MS)
-    (
-        book
-        << """
+    book << """
         agent_speech_committed item_2 'Hello there my friend.'
         agent_stopped_speaking item_2
         state listening"""
-    )
     assert book
 
 
@@ -117,17 +114,10 @@ def test_a_pause_in_the_making_is_no_end() -> None:
     book = speaking()
     s = book.server
     book >> 3200 >> Played(1000 * MS) << ""
-    (
-        book
-        >> 3500
-        >> s.says(" And more.", 100).ends()
-        >> 3600
-        >> Played(1100 * MS)
-        << """
+    book >> 3500 >> s.says(" And more.", 100).ends() >> 3600 >> Played(1100 * MS) << """
         agent_speech_committed item_2 'Hello there my friend. And more.'
         agent_stopped_speaking item_2
         state listening"""
-    )
     assert book
 
 
@@ -136,15 +126,10 @@ def test_several_items_in_an_answer_are_one_speech() -> None:
     s = book.server
     book >> s.closes().says("Second.", 200, new=True).ends()
     book >> 3300 >> Played(1100 * MS) << "agent_speech_committed item_2 'Hello there my friend.'"
-    (
-        book
-        >> 3400
-        >> Played(1200 * MS)
-        << """
+    book >> 3400 >> Played(1200 * MS) << """
         agent_speech_committed item_3 'Second.'
         agent_stopped_speaking item_2
         state listening"""
-    )
     assert book
 
 
@@ -166,14 +151,10 @@ def test_a_late_transcript_does_not_hold_the_answer_up() -> None:
     book = thinking()
     s = book.server
     book >> s.answers("Yes.", 100) >> Played(50 * MS) << "agent_started_speaking item_2\nstate speaking"
-    (
-        book
-        >> Played(100 * MS)
-        << """
+    book >> Played(100 * MS) << """
         agent_speech_committed item_2 'Yes.'
         agent_stopped_speaking item_2
         state listening"""
-    )
     book >> 9000 >> s.hears("Really?") << "user_speech_committed item_1 'Really?'"
     assert book
     assert [item.role for item in book.session.history.items()] == ["user", "assistant"]
@@ -210,40 +191,25 @@ def test_words_of_somebody_else_are_not_the_users() -> None:
 def test_the_greeting_comes_first_and_can_be_cut() -> None:
     book = Playbook(greet="Welcome!")
     s = book.server
-    (
-        book
-        >> LinkUp()
-        >> s.open()
-        << """
+    book >> LinkUp() >> s.open() << """
         send session.update
         state thinking
         send response.create Say to the user, word for word: Welcome!"""
-    )
     book >> s.answers("Welcome!", 400) >> Played(100 * MS) << "agent_started_speaking item_1\nstate speaking"
     book >> Interrupt() << "stop_playing"
-    (
-        book
-        >> Flushed(120 * MS)
-        << """
+    book >> Flushed(120 * MS) << """
         agent_speech_interrupted item_1 '' 120/400
         agent_stopped_speaking item_1
         state listening
         send conversation.item.truncate item_1 120"""
-    )
     assert book
 
 
 def test_typed_text_is_said_when_the_engine_is_ready() -> None:
     book = Playbook()
     s = book.server
-    (
-        book
-        >> Typed("one")
-        >> Typed("two")
-        << ""
-        >> LinkUp()
-        >> s.open()
-        << """
+    book >> Typed("one") >> Typed("two") << ""
+    book >> LinkUp() >> s.open() << """
         send session.update
         user_speech_committed msg_1 'one'
         user_speech_committed msg_2 'two'
@@ -251,7 +217,6 @@ def test_typed_text_is_said_when_the_engine_is_ready() -> None:
         send conversation.item.create msg_1
         send conversation.item.create msg_2
         send response.create"""
-    )
     assert book
     typed = announced(book, events.UserSpeechCommitted)[0]
     assert (typed.started_at, typed.ended_at) == (None, None)
@@ -262,11 +227,7 @@ def test_typed_text_cuts_the_answer_and_waits_for_what_was_heard() -> None:
     s = book.server
     book >> Typed("wait") << "stop_playing\nsend response.cancel"
     book >> s.ends("cancelled", "client_cancelled") << ""
-    (
-        book
-        >> 2300
-        >> Flushed(600 * MS)
-        << """
+    book >> 2300 >> Flushed(600 * MS) << """
         agent_speech_interrupted item_2 'Hello there' 600/1000
         agent_stopped_speaking item_2
         user_speech_committed msg_1 'wait'
@@ -274,17 +235,11 @@ def test_typed_text_cuts_the_answer_and_waits_for_what_was_heard() -> None:
         send conversation.item.truncate item_2 600
         send conversation.item.create msg_1
         send response.create"""
-    )
-    (
-        book
-        >> s.answers("Yes?", 100)
-        >> Played(700 * MS)
-        << """
+    book >> s.answers("Yes?", 100) >> Played(700 * MS) << """
         agent_started_speaking item_3
         agent_speech_committed item_3 'Yes?'
         agent_stopped_speaking item_3
         state listening"""
-    )
     assert book
 
 
@@ -292,15 +247,11 @@ def test_an_answer_in_writing() -> None:
     book = Playbook(modalities=("text",))
     s = book.server
     book >> LinkUp() >> s.open() << "send session.update\nstate listening"
-    (
-        book
-        >> Typed("hi")
-        << """
+    book >> Typed("hi") << """
         user_speech_committed msg_1 'hi'
         state thinking
         send conversation.item.create msg_1
         send response.create"""
-    )
     book >> s.begins().says("Good ", 0, spoken=False).says("day.", 0) << ""
     book >> s.ends() << "agent_speech_committed item_1 'Good day.'\nstate listening"
     assert book
@@ -311,23 +262,14 @@ def test_an_answer_in_writing_is_cut_without_a_truncation() -> None:
     book = Playbook(modalities=("text",))
     s = book.server
     book >> LinkUp() >> s.open() << "send session.update\nstate listening"
-    (
-        book
-        >> Typed("hi")
-        << """
+    book >> Typed("hi") << """
         user_speech_committed msg_1 'hi'
         state thinking
         send conversation.item.create msg_1
         send response.create"""
-    )
-    (
-        book
-        >> s.begins().says("Good ", 0, spoken=False)
-        >> Interrupt()
-        << """
+    book >> s.begins().says("Good ", 0, spoken=False) >> Interrupt() << """
         agent_speech_interrupted item_1 'Good' 0/0
         send response.cancel"""
-    )
     book >> s.says("day.", 0).ends("cancelled") << "state listening"
     assert book
 
@@ -341,8 +283,8 @@ def test_an_answer_in_writing_is_cut_without_a_truncation() -> None:
         (0, "", "send conversation.item.delete item_2"),
         (1, "", "send conversation.item.delete item_2"),
         (24, "", "send conversation.item.truncate item_2 1"),
-        (400 * MS, "Hello there", "send conversation.item.truncate item_2 400"),
-        (600 * MS + 23, "Hello there my", "send conversation.item.truncate item_2 600"),
+        (400 * MS, "Hello", "send conversation.item.truncate item_2 400"),
+        (600 * MS + 23, "Hello there", "send conversation.item.truncate item_2 600"),
         (999 * MS, "Hello there my friend.", "send conversation.item.truncate item_2 999"),
         (1000 * MS - 1, "Hello there my friend.", "send conversation.item.truncate item_2 999"),
     ],
@@ -359,8 +301,7 @@ def test_barge_in_after_all_was_made(heard: int, text: str, sent: str) -> None:
     book >> 2500 >> s.starts(2000) << "user_started_speaking item_3\nstop_playing"
     if not heard:
         book << "state user_speaking"
-    book >> 2600 >> Flushed(heard)
-    book << f"agent_speech_interrupted item_2 {text!r} {heard // MS}/1000"
+    book >> 2600 >> Flushed(heard) << f"agent_speech_interrupted item_2 {text!r} {heard // MS}/1000"
     if heard:
         book << "agent_stopped_speaking item_2\nstate user_speaking"
     book << sent
@@ -377,16 +318,11 @@ def test_barge_in_while_it_is_being_made() -> None:
     plays = [c for _, c in book.commands if isinstance(c, commands.Play)]
     book >> s.says(" And more.", 100) << ""
     assert [c for _, c in book.commands if isinstance(c, commands.Play)] == plays
-    (
-        book
-        >> s.ends("cancelled", "turn_detected")
-        >> Flushed(300 * MS)
-        << """
+    book >> s.ends("cancelled", "turn_detected") >> Flushed(300 * MS) << """
         agent_speech_interrupted item_2 'Hello' 300/1000
         agent_stopped_speaking item_2
         state user_speaking
         send conversation.item.truncate item_2 300"""
-    )
     assert book
 
 
@@ -395,28 +331,20 @@ def test_barge_in_on_what_was_heard_so_far() -> None:
     book = speaking()
     s = book.server
     book >> Played(1000 * MS) >> s.starts(2000) << "user_started_speaking item_3\nstop_playing"
-    (
-        book
-        >> Flushed(1000 * MS)
-        << """
+    book >> Flushed(1000 * MS) << """
         agent_speech_interrupted item_2 'Hello there my friend.' 1000/1000
         agent_stopped_speaking item_2
         state user_speaking
         send conversation.item.truncate item_2 1000"""
-    )
     assert book
 
 
 def test_speech_after_everything_was_heard_cuts_nothing() -> None:
     book = speaking(done=True)
-    (
-        book
-        >> Played(1000 * MS)
-        << """
+    book >> Played(1000 * MS) << """
         agent_speech_committed item_2 'Hello there my friend.'
         agent_stopped_speaking item_2
         state listening"""
-    )
     book >> book.server.starts(2000) << "user_started_speaking item_3\nstate user_speaking"
     assert book
 
@@ -424,14 +352,10 @@ def test_speech_after_everything_was_heard_cuts_nothing() -> None:
 def test_an_answer_heard_to_its_end_while_the_transport_stops_is_committed() -> None:
     book = speaking(done=True)
     book >> book.server.starts(2000) << "user_started_speaking item_3\nstop_playing"
-    (
-        book
-        >> Flushed(1000 * MS)
-        << """
+    book >> Flushed(1000 * MS) << """
         agent_speech_committed item_2 'Hello there my friend.'
         agent_stopped_speaking item_2
         state user_speaking"""
-    )
     assert book
 
 
@@ -441,16 +365,11 @@ def test_less_than_a_millisecond_unheard_is_nothing_to_tell() -> None:
     book >> s.begins().says("Hi.", 0)
     s.link.sound(s.response, s.item, bytes(2 * (100 * MS + 5)))
     book >> s.ends() >> Played(100 * MS) << "agent_started_speaking item_2\nstate speaking"
-    (
-        book
-        >> Interrupt()
-        << "stop_playing"
-        >> Flushed(100 * MS + 1)
-        << """
+    book >> Interrupt() << "stop_playing"
+    book >> Flushed(100 * MS + 1) << """
         agent_speech_interrupted item_2 'Hi.' 100/100
         agent_stopped_speaking item_2
         state listening"""
-    )
     assert book
 
 
@@ -469,15 +388,11 @@ def test_barge_in_before_the_server_knows_of_what_was_asked() -> None:
     book = ready()
     s = book.server
     book.hold = True
-    (
-        book
-        >> Typed("hi")
-        << """
+    book >> Typed("hi") << """
         user_speech_committed msg_1 'hi'
         state thinking
         send conversation.item.create msg_1
         send response.create"""
-    )
     book >> s.starts(500) << "user_started_speaking item_1\nstate user_speaking\nsend response.cancel"
     book >> s.begins().says("Late", 100) << "send conversation.item.delete item_2" >> s.ends("cancelled") << ""
     book >> s.stops(2000) << "user_stopped_speaking item_1\nstate thinking"
@@ -489,14 +404,9 @@ def test_interrupt_before_the_expected_answer_begins() -> None:
     book = thinking()
     s = book.server
     book >> Interrupt() << "state listening"
-    (
-        book
-        >> s.begins()
-        << "state thinking\nsend response.cancel"
-        >> s.says("Late", 100)
-        << """
+    book >> s.begins() << "state thinking\nsend response.cancel"
+    book >> s.says("Late", 100) << """
         send conversation.item.delete item_2"""
-    )
     book >> s.ends("cancelled") << "state listening"
     assert book
 
@@ -517,15 +427,11 @@ def test_the_user_speaks_again_before_the_transport_was_silent() -> None:
     book >> s.starts(2000) << "user_started_speaking item_3\nstop_playing"
     book >> s.stops(2400) << "user_stopped_speaking item_3"
     book >> s.starts(2500) << "user_started_speaking item_4"
-    (
-        book
-        >> Flushed(300 * MS)
-        << """
+    book >> Flushed(300 * MS) << """
         agent_speech_interrupted item_2 'Hello' 300/1000
         agent_stopped_speaking item_2
         state user_speaking
         send conversation.item.truncate item_2 300"""
-    )
     assert book
 
 
@@ -535,22 +441,14 @@ def test_an_answer_that_came_during_the_stop_is_cut_by_the_second_barge_in() -> 
     book >> s.starts(2000) << "user_started_speaking item_3\nstop_playing"
     book >> s.stops(2400) << "user_stopped_speaking item_3" >> s.answers("The second one.", 500) << ""
     book >> s.starts(2500) << "user_started_speaking item_5\nstop_playing"
-    (
-        book
-        >> Flushed(300 * MS)
-        << """
+    book >> Flushed(300 * MS) << """
         agent_speech_interrupted item_2 'Hello' 300/1000
         agent_stopped_speaking item_2
         state user_speaking
         send conversation.item.truncate item_2 300"""
-    )
-    (
-        book
-        >> Flushed(300 * MS)
-        << """
+    book >> Flushed(300 * MS) << """
         agent_speech_interrupted item_4 '' 0/500
         send conversation.item.delete item_4"""
-    )
     assert book
 
 
@@ -559,23 +457,16 @@ def test_an_answer_that_comes_during_the_stop_is_not_lost() -> None:
     s = book.server
     book >> s.starts(2000) << "user_started_speaking item_3\nstop_playing"
     book >> s.stops(2400) << "user_stopped_speaking item_3" >> s.answers("The second one.", 500) << ""
-    (
-        book
-        >> Flushed(300 * MS)
-        << """
+    book >> Flushed(300 * MS) << """
         agent_speech_interrupted item_2 'Hello' 300/1000
         agent_stopped_speaking item_2
-        state listening
+        state thinking
         send conversation.item.truncate item_2 300"""
-    )
-    (
-        book
-        >> Played(800 * MS)
-        << """
+    book >> Played(800 * MS) << """
         agent_started_speaking item_4
         agent_speech_committed item_4 'The second one.'
-        agent_stopped_speaking item_4"""
-    )
+        agent_stopped_speaking item_4
+        state listening"""
     assert book
 
 
@@ -584,11 +475,7 @@ def test_items_that_had_not_begun_are_deleted() -> None:
     s = book.server
     book >> s.closes().says("Second.", 200, new=True).closes().says("Third.", 200, new=True) << ""
     book >> s.starts(2000) << "user_started_speaking item_5\nstop_playing"
-    (
-        book
-        >> s.ends("cancelled")
-        >> Flushed(600 * MS)
-        << """
+    book >> s.ends("cancelled") >> Flushed(600 * MS) << """
         agent_speech_interrupted item_2 'Hello there my' 600/1000
         agent_speech_interrupted item_3 '' 0/200
         agent_speech_interrupted item_4 '' 0/200
@@ -597,7 +484,6 @@ def test_items_that_had_not_begun_are_deleted() -> None:
         send conversation.item.truncate item_2 600
         send conversation.item.delete item_3
         send conversation.item.delete item_4"""
-    )
     assert book
 
 
@@ -607,15 +493,10 @@ def test_no_interruptions() -> None:
     assert s.link._session.audio.input.turn_detection.interrupt_response is False  # type: ignore[union-attr]
     book >> s.starts(2000) << "user_started_speaking item_3"
     book >> s.stops(2500) << "user_stopped_speaking item_3"  # no second answer while the first is made
-    (
-        book
-        >> s.ends()
-        >> Played(1000 * MS)
-        << """
+    book >> s.ends() >> Played(1000 * MS) << """
         agent_speech_committed item_2 'Hello there my friend.'
         agent_stopped_speaking item_2
         state listening"""
-    )
     assert book
 
 
@@ -624,22 +505,14 @@ def test_no_interruptions_the_next_answer_is_a_speech_of_its_own() -> None:
     s = book.server
     book >> s.starts(2000) << "user_started_speaking item_3"
     book >> s.stops(2500) << "user_stopped_speaking item_3" >> s.answers("Second.", 500) << ""
-    (
-        book
-        >> Played(1100 * MS)
-        << """
+    book >> Played(1100 * MS) << """
         agent_speech_committed item_2 'Hello there my friend.'
         agent_stopped_speaking item_2
         agent_started_speaking item_4"""
-    )
-    (
-        book
-        >> Played(1500 * MS)
-        << """
+    book >> Played(1500 * MS) << """
         agent_speech_committed item_4 'Second.'
         agent_stopped_speaking item_4
         state listening"""
-    )
     assert book
     assert len(announced(book, events.MetricsCollected)) == 2
 
@@ -651,15 +524,11 @@ def test_the_client_cancels_where_the_server_does_not() -> None:
     book >> s.starts(2000) << "user_started_speaking item_3\nstop_playing\nsend response.cancel"
     book >> Interrupt() << ""  # once is enough
     assert book
-    (
-        book
-        >> Flushed(0)
-        << """
+    book >> Flushed(0) << """
         agent_speech_interrupted item_2 '' 100/1000
         agent_stopped_speaking item_2
         state user_speaking
         send conversation.item.truncate item_2 100"""
-    )
     assert book
 
 
@@ -667,30 +536,20 @@ def test_a_transport_that_never_answers_is_not_waited_for() -> None:
     book = speaking(done=True)
     s = book.server
     book >> s.starts(2000) << "user_started_speaking item_3\nstop_playing" >> 3199 << ""
-    (
-        book
-        >> 3200
-        << """
+    book >> 3200 << """
         agent_speech_interrupted item_2 '' 100/1000
         agent_stopped_speaking item_2
         state user_speaking
         send conversation.item.truncate item_2 100"""
-    )
     book >> s.stops(2500) << "user_stopped_speaking item_3\nstate thinking" >> s.answers("Second.", 500) << ""
-    book << "state listening"
     # At last: 150 ms had been heard. So the next answer begins there.
-    (
-        book
-        >> Flushed(150 * MS)
-        << ""
-        >> Played(150 * MS)
-        << ""
-        >> Played(650 * MS)
-        << """
+    book >> Flushed(150 * MS) << ""
+    book >> Played(150 * MS) << ""
+    book >> Played(650 * MS) << """
         agent_started_speaking item_4
         agent_speech_committed item_4 'Second.'
-        agent_stopped_speaking item_4"""
-    )
+        agent_stopped_speaking item_4
+        state listening"""
     assert book
 
 
@@ -708,28 +567,20 @@ def test_a_transport_that_never_answers_is_not_waited_for() -> None:
 def test_an_answer_that_ends_early_is_heard_as_far_as_it_goes(status: str, reason: str, told: str) -> None:
     book = speaking()
     book >> book.server.ends(status, reason) << f"error {told}"
-    (
-        book
-        >> Played(1000 * MS)
-        << """
+    book >> Played(1000 * MS) << """
         agent_speech_committed item_2 'Hello there my friend.'
         agent_stopped_speaking item_2
         state listening"""
-    )
     assert book
 
 
 def test_an_answer_without_sound_is_no_answer() -> None:
     book = thinking()
     s = book.server
-    (
-        book
-        >> s.begins().says("Hel", 0).ends("cancelled")
-        << """
+    book >> s.begins().says("Hel", 0).ends("cancelled") << """
         agent_speech_interrupted item_2 '' 0/0
-        state listening
-        send conversation.item.delete item_2"""
-    )
+        send conversation.item.delete item_2
+        state listening"""
     assert book
 
 
@@ -743,16 +594,12 @@ def test_an_engine_that_stops_in_the_middle() -> None:
     book = speaking()
     s = book.server
     book >> 100_000 >> s.says(" More.", 100) << "" >> Played(1100 * MS) << "" >> 279_999 << ""
-    (
-        book
-        >> 280_000
-        << """
+    book >> 280_000 << """
         agent_speech_committed item_2 'Hello there my friend. More.'
         warning The engine did not answer.
         agent_stopped_speaking item_2
         state listening
         send response.cancel"""
-    )
     book >> s.says(" Too late.", 100).ends() << ""
     assert book
 
@@ -796,17 +643,13 @@ def test_a_fault_is_shown_and_the_session_goes_on() -> None:
 def test_a_fatal_fault_ends_the_session() -> None:
     book = speaking()
     book.server.link.refuse("insufficient_quota", "No money.")
-    (
-        book
-        >> book.server
-        << """
+    book >> book.server << """
         error No money.
         agent_speech_interrupted item_2 '' 100/1000
         agent_stopped_speaking item_2
         state closed
         closed No money.
         end No money. (engine: No money.)"""
-    )
     assert book
 
 
@@ -817,29 +660,21 @@ def test_a_fatal_fault_inside_an_answer_says_no_more() -> None:
         b'{"type":"response.done","response":{"id":"resp_000001","status":"failed","status_details":'
         b'{"error":{"code":"insufficient_quota","message":"No money."}}}}'
     )
-    (
-        book
-        >> Received(done)
-        << """
+    book >> Received(done) << """
         error The answer failed: No money.
         user_speech_committed item_1 ''
         state closed
         closed The answer failed: No money.
         end The answer failed: No money. (engine: The answer failed: No money.)"""
-    )
     assert book
 
 
 def test_the_link_breaks() -> None:
     book = ready()
-    (
-        book
-        >> LinkDown("The line is dead.", "Look at the cable.")
-        << """
+    book >> LinkDown("The line is dead.", "Look at the cable.") << """
         state closed
         closed The line is dead.
         end The line is dead. (connection: The line is dead.)"""
-    )
     assert book
     assert isinstance(end := book.commands[-1][1], commands.End)
     assert end.hint == "Look at the cable."
@@ -855,9 +690,7 @@ def test_speech_that_begins_twice_or_ends_by_the_turn_alone() -> None:
     book = ready()
     s = book.server
     book >> s.starts(0) << "user_started_speaking item_1\nstate user_speaking"
-    s.link.conversation.speech = None
     book >> s.starts(500) << "user_stopped_speaking item_1\nuser_started_speaking item_2"
-    s.link._send(again := events.Trouble("x")) if False else None  # type: ignore[arg-type, func-returns-value]
     s.link.committed(s.turn)
     book >> s << "user_stopped_speaking item_2\nstate thinking"
     assert book
@@ -870,49 +703,29 @@ def test_push_to_talk() -> None:
     book = ready(turn_detection=BY_HAND)
     s = book.server
     assert s.link._session.audio.input.turn_detection is None  # type: ignore[union-attr]
-    (
-        book
-        >> 2000
-        >> PushToTalk(True)
-        << """
+    book >> 2000 >> PushToTalk(True) << """
         user_started_speaking
         state user_speaking
         send input_audio_buffer.clear"""
-    )
     book >> 2100 >> PushToTalk(True) << "" >> 2200 >> MicAudio(bytes(9600)) << ""
-    (
-        book
-        >> 2300
-        >> PushToTalk(False)
-        << """
+    book >> 2300 >> PushToTalk(False) << """
         user_stopped_speaking
         state thinking
         send input_audio_buffer.commit
         send response.create"""
-    )
     s.turn = s.link.committed()
-    book >> s.answers("Yes.", 100) >> s.hears("Now?") << "user_speech_committed item_1 'Now?'"
-    book << ""
+    book >> s.answers("Yes.", 100) >> s.hears("Now?") << "user_speech_committed item_1 'Now?'" << ""
     book >> 3000 >> Played(50 * MS) << "agent_started_speaking item_2\nstate speaking"
-    (
-        book
-        >> PushToTalk(True)
-        << """
+    book >> PushToTalk(True) << """
         user_started_speaking
         stop_playing
         send input_audio_buffer.clear"""
-    )
-    (
-        book
-        >> Flushed(50 * MS)
-        << """
+    book >> Flushed(50 * MS) << """
         agent_speech_interrupted item_2 '' 50/100
         agent_stopped_speaking item_2
         state user_speaking
         send conversation.item.truncate item_2 50"""
-    )
-    with pytest.raises(AssertionError, match="state listening"):
-        assert book
+    assert book
     user = announced(book, events.UserSpeechCommitted)[0]
     assert (user.started_at, user.ended_at) == (2_000_000, 2_300_000)
 
@@ -926,15 +739,10 @@ def test_the_engine_hears_nothing_while_the_key_is_up() -> None:
 def test_a_slip_of_the_hand_is_no_turn() -> None:
     book = ready(turn_detection=BY_HAND)
     book >> PushToTalk(True) << "user_started_speaking\nstate user_speaking\nsend input_audio_buffer.clear"
-    (
-        book
-        >> MicAudio(bytes(960))
-        >> PushToTalk(False)
-        << """
+    book >> MicAudio(bytes(960)) >> PushToTalk(False) << """
         user_stopped_speaking
         state listening
         send input_audio_buffer.clear"""
-    )
     assert book
 
 
@@ -965,8 +773,7 @@ def test_the_input_ends_before_the_engine_is_there() -> None:
 def test_the_input_ends_while_the_user_speaks() -> None:
     book = ready()
     book >> book.server.starts(500) << "user_started_speaking item_1\nstate user_speaking" >> InputEnded() << ""
-    book >> 180_999 << "" >> 181_000 << "user_stopped_speaking item_1\nuser_speech_committed item_1 ''"
-    book << CLOSING
+    book >> 180_999 << "" >> 181_000 << "user_stopped_speaking item_1\nuser_speech_committed item_1 ''" << CLOSING
     assert book
 
 
@@ -975,49 +782,33 @@ def test_the_input_ends_while_thinking() -> None:
     s = book.server
     book >> InputEnded() << "" >> s.hears("Well?") << "user_speech_committed item_1 'Well?'"
     book >> s.answers("Yes.", 100) << ""
-    (
-        book
-        >> Played(100 * MS)
-        << """
+    book >> Played(100 * MS) << """
         agent_started_speaking item_2
         agent_speech_committed item_2 'Yes.'
         agent_stopped_speaking item_2
         state listening"""
-    )
     book << CLOSING
-    with pytest.raises(AssertionError, match="state speaking|state listening"):
-        assert book
+    assert book
 
 
 def test_the_input_ends_while_the_agent_speaks() -> None:
     book = speaking(done=True)
-    (
-        book
-        >> InputEnded()
-        << ""
-        >> Played(1000 * MS)
-        << """
+    book >> InputEnded() << ""
+    book >> Played(1000 * MS) << """
         agent_speech_committed item_2 'Hello there my friend.'
         agent_stopped_speaking item_2
         state listening"""
-    )
     book << CLOSING
     assert book
 
 
 def test_the_input_ends_and_the_transport_plays_nothing() -> None:
     book = speaking(done=True)
-    (
-        book
-        >> InputEnded()
-        << ""
-        >> 182_199
-        << ""
-        >> 182_200
-        << """
+    book >> InputEnded() << ""
+    book >> 182_199 << ""
+    book >> 182_200 << """
         agent_speech_interrupted item_2 '' 100/1000
         agent_stopped_speaking item_2"""
-    )
     book << CLOSING
     assert book
 
@@ -1025,18 +816,12 @@ def test_the_input_ends_and_the_transport_plays_nothing() -> None:
 def test_the_input_ends_with_the_key_down() -> None:
     book = ready(turn_detection=BY_HAND)
     book >> PushToTalk(True) << "user_started_speaking\nstate user_speaking\nsend input_audio_buffer.clear"
-    (
-        book
-        >> MicAudio(bytes(9600))
-        >> InputEnded()
-        << """
+    book >> MicAudio(bytes(9600)) >> InputEnded() << """
         user_stopped_speaking
         state thinking
         send input_audio_buffer.commit
         send response.create"""
-    )
-    book >> book.server.begins().ends() << "state listening"
-    book << CLOSING
+    book >> book.server.begins().ends() << "state listening" << CLOSING
     assert book
 
 
@@ -1058,16 +843,11 @@ def test_minutes_are_limited() -> None:
 
 def test_an_answer_may_be_heard_beyond_the_limit_for_a_while() -> None:
     book = speaking(max_minutes=0.04)
-    (
-        book
-        >> 32_399
-        << ""
-        >> 32_400
-        << """
+    book >> 32_399 << ""
+    book >> 32_400 << """
         agent_speech_interrupted item_2 '' 100/1000
         agent_stopped_speaking item_2
         state closed"""
-    )
     reason = "The limit of 0.04 minutes is reached."
     book << f"closed {reason}\nend {reason}"
     assert book
@@ -1077,10 +857,7 @@ def test_money_is_limited() -> None:
     book = thinking(max_cost=0.0001, model="gpt-realtime")
     s = book.server
     book >> s.hears("Hm?") << "user_speech_committed item_1 'Hm?'" >> s.answers("Yes.", 100) << ""
-    (
-        book
-        >> Played(100 * MS)
-        << """
+    book >> Played(100 * MS) << """
         agent_started_speaking item_2
         agent_speech_committed item_2 'Yes.'
         agent_stopped_speaking item_2
@@ -1088,9 +865,7 @@ def test_money_is_limited() -> None:
         state closed
         closed The limit of 0.0001 USD is reached.
         end The limit of 0.0001 USD is reached."""
-    )
-    with pytest.raises(AssertionError, match="state"):
-        assert book
+    assert book
     usage = announced(book, events.Usage)
     assert [u.output_tokens for u in usage] == [25]
     assert usage[0].cost_usd is not None
@@ -1114,3 +889,34 @@ def test_trouble_and_lost_audio_are_told() -> None:
     book >> Trouble("A sink failed.", "Look.") << "warning A sink failed."
     book >> MicDropped(480) << "warning 20 ms of microphone audio came too late and were dropped."
     assert book
+
+
+# --- whatever happens ------------------------------------------------------------------------------------------------
+
+
+@given(some_settings, chaos())
+def test_whatever_it_is_told_the_rules_hold(settings: SessionSettings, script: list[tuple[int, events.Event]]) -> None:
+    check(*run(settings, script))
+
+
+@given(some_settings, talks)
+def test_however_a_conversation_goes_the_rules_hold(settings: SessionSettings, deeds: list[tuple[str, int]]) -> None:
+    talk = Talk(settings)
+    for deed in deeds:
+        talk.do(*deed)
+        check_ledger(talk.session)
+    talk.tell(Stop("enough"))
+    check(talk.session, talk.commands)
+
+
+@given(some_settings, talks)
+def test_when_the_input_has_ended_the_session_ends_by_itself(
+    settings: SessionSettings, deeds: list[tuple[str, int]]
+) -> None:
+    talk = Talk(settings)
+    for deed in deeds:
+        talk.do(*deed)
+    talk.tell(InputEnded())
+    for _ in range(20):  # nothing happens any more: deadline after deadline
+        talk.pass_time(200_000)
+    check(talk.session, talk.commands)

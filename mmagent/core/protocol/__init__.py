@@ -27,13 +27,14 @@ from __future__ import annotations
 from mmagent.core import happenings as h
 from mmagent.core import wire
 from mmagent.core.protocol.client import Client
+from mmagent.core.protocol.functions import FunctionServer
 from mmagent.core.protocol.link import Role
-from mmagent.core.protocol.server import LEAST_COMMIT_MS, Server
+from mmagent.core.protocol.server import LEAST_COMMIT_MS
 
 __all__ = ["LEAST_COMMIT_MS", "Protocol", "Role"]
 
 
-class Protocol(Client, Server):
+class Protocol(Client, FunctionServer):
     """One end of a Realtime link."""
 
     def __repr__(self) -> str:

@@ -12,11 +12,12 @@ from mmagent.core import pcm, wire
 from mmagent.core.conversation import Entry
 from mmagent.core.faults import FATAL, HINTS, QUIET
 from mmagent.core.protocol import forms
-from mmagent.core.protocol.link import Link, Role
+from mmagent.core.protocol.functions import Outputs
+from mmagent.core.protocol.link import Role
 from mmagent.core.settings import Dialect, SessionSettings
 
 
-class Client(Link):
+class Client(Outputs):
     """The client's half of a `Protocol`."""
 
     def __init__(self, role: Role, *, dialect: Dialect = "ga", ids: str = "") -> None:
@@ -58,16 +59,18 @@ class Client(Link):
 
     def add_text(self, text: str) -> str:
         """Put what the user typed into the conversation; its item id."""
-        item_id = next(self._item_ids)
+        item_id = next(new for new in self._item_ids if new not in self.conversation.entries)
         content = [wire.ContentPart(type="input_text", text=text)]
         item = wire.Item(type="message", id=item_id, role="user", content=content)
         self.conversation.add(Entry(item_id, role="user", status="completed", text=text, written=True), None)
         self._send(wire.ConversationItemCreate(item=item, event_id=self._event_id()))
         return item_id
 
-    def reply(self, instructions: str | None = None) -> None:
-        """Ask for an answer; it waits behind the one that is being made."""
-        self._wishes.append(None if instructions is None else wire.ResponseParams(instructions=instructions))
+    def reply(self, instructions: str | None = None, *, tool_choice: str | None = None, aside: bool = False) -> None:
+        """Ask for an answer; it waits behind the one that is being made. `aside`: it joins no conversation."""
+        told = {"instructions": instructions, "tool_choice": tool_choice, "conversation": "none" if aside else None}
+        given: dict[str, Any] = {name: value for name, value in told.items() if value is not None}
+        self._wishes.append(wire.ResponseParams(**given) if given else None)
         self._ask()
 
     def give_up(self) -> None:
@@ -122,6 +125,8 @@ class Client(Link):
         if self._wishes and self._asked is None and self.conversation.response is None:
             self._asked, self._next, wish = self._event_id(), "wanted", self._wishes.popleft()
             self._asked_for = {self._asked: wish}
+            if wish is None or wish.conversation != "none":
+                self.excuse()  # it sees all that was sent before it
             self._send(wire.ResponseCreate(response=wish, event_id=self._asked))
 
     # --- what the server says ---
@@ -161,8 +166,15 @@ class Client(Link):
                 yield from self._item_added(item, previous, "")
             case wire.ResponseOutputItemAdded(item=item, response_id=response_id):
                 yield from self._item_added(item, None, response_id)
-            case wire.ConversationItemDone(item=item) | wire.ResponseOutputItemDone(item=item):
+            case wire.ConversationItemDone(item=item):
                 yield from self._item_done(item)
+            case wire.ResponseOutputItemDone(item=item, response_id=response_id):
+                self._note_call(response_id, item)
+                yield from self._item_done(item)
+            case wire.ResponseFunctionCallArgumentsDone(item_id=item_id, response_id=response_id):
+                call_id, name, said = message.call_id, message.name, message.arguments
+                item = wire.Item(type="function_call", id=item_id, call_id=call_id, name=name, arguments=said)
+                self._note_call(response_id, item)
             case wire.ConversationItemInputAudioTranscriptionDelta(item_id=item_id, delta=delta):
                 self._said[item_id] = self._said.get(item_id, "") + delta
                 yield h.UserWords(item_id, self._said[item_id], final=False)
@@ -230,12 +242,16 @@ class Client(Link):
         yield h.AnswerText(message.item_id, text)
 
     def _item_added(self, item: wire.Item, previous: str | None, response_id: str) -> Iterator[h.Happening]:
-        if not item.id or item.id in self.conversation.gone:
+        if not item.id:
             return
+        self._arrived(item.id)
         whole = item.status in ("completed", "incomplete") and not response_id
         status: Any = item.status if whole else "in_progress"
-        entry = Entry(item.id, item.type, item.role or "", status, forms.text_of(item), call_id=item.call_id or "")
+        entry = Entry(item.id, item.type, item.role or "", status, forms.text_of(item))
+        entry.call_id, entry.name = item.call_id or "", item.name or ""
         known = self.conversation.add(entry, previous)
+        if item.id in self.conversation.gone:
+            return
         known.response_id = known.response_id or response_id
         if not response_id or item.type != "message":
             return
@@ -255,6 +271,8 @@ class Client(Link):
             known.text = forms.text_of(item) or known.text
 
     def _response_began(self, response_id: str) -> Iterator[h.Happening]:
+        if self._asked is None:  # the server's own: it has seen what was in the conversation before it
+            self._seen_by_server()
         fate, self._asked, self._next = self._next, None, "wanted"
         self.conversation.begin_response(response_id)
         if fate == "cancelled":
@@ -270,10 +288,13 @@ class Client(Link):
         if response.id not in self.conversation.ended:
             self._asked = None
         self.conversation.end_response(response.id)
+        calls = self._calls_of(response)
         why, code = forms.why(response)
         if code in FATAL:
             yield h.Fault(code, why, FATAL[code], fatal=True)
-        yield h.ResponseEnded(response.id, response.status, why, usage=forms.builtins(response.usage))
+        cut = response.id in self.conversation.shunned
+        usage = forms.builtins(response.usage)
+        yield h.ResponseEnded(response.id, response.status, why, usage=usage, calls=calls, cut=cut)
         self._ask()
 
     def _error(self, error: wire.ErrorDetail) -> Iterator[h.Happening]:

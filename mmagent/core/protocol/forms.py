@@ -9,7 +9,7 @@ import msgspec
 from mmagent.core import happenings as h
 from mmagent.core import pcm, wire
 from mmagent.core.conversation import Entry
-from mmagent.core.settings import Modality, SessionSettings, TurnDetection
+from mmagent.core.settings import Modality, SessionSettings, ToolSpec, TurnDetection
 
 # --- settings <-> session -------------------------------------------------------------------------------------
 
@@ -31,9 +31,35 @@ def session_of(settings: SessionSettings) -> wire.Session:
             ),
             output=wire.AudioOutput(format=audio_format, voice=settings.voice),
         ),
+        tools=[tool_of(spec) for spec in settings.tools] or msgspec.UNSET,
+        tool_choice="auto" if settings.tools else msgspec.UNSET,
         max_output_tokens="inf" if settings.max_output_tokens is None else settings.max_output_tokens,
         temperature=msgspec.UNSET if settings.temperature is None else settings.temperature,
     )
+
+
+def tool_of(spec: ToolSpec) -> wire.Tool:
+    """A function as the wire describes it."""
+    parameters = msgspec.json.decode(spec.parameters)
+    return wire.Tool(type="function", name=spec.name, description=spec.description, parameters=parameters)
+
+
+def tools_of(tools: object) -> tuple[ToolSpec, ...] | None:
+    """The functions among the tools of a session or an answer; None where nothing is said of them."""
+    if not isinstance(tools, list):
+        return None
+    return tuple(
+        ToolSpec(tool.name, tool.description or "", msgspec.json.encode(tool.parameters or {}).decode())
+        for tool in tools
+        if isinstance(tool, wire.Tool) and tool.type == "function" and isinstance(tool.name, str)
+    )
+
+
+def choice_of(choice: object) -> str | None:
+    """`auto`, `none`, `required`, or the name of the function that must be called; None where nothing is said."""
+    if isinstance(choice, dict) and choice.get("type") == "function":
+        return str(choice.get("name") or "auto")
+    return choice if isinstance(choice, str) else None
 
 
 def detection_of(settings: SessionSettings) -> wire.TurnDetection | None:
@@ -61,7 +87,7 @@ def merge(old: Any, new: Any) -> Any:
     """A partial update: what `new` leaves unset stays as in `old`; structs are merged field by field."""
     if type(old) is not type(new) or not isinstance(new, msgspec.Struct):
         return new
-    if isinstance(new, wire.TurnDetection) and isinstance(old, wire.TurnDetection) and old.type != new.type:
+    if isinstance(new, wire.TurnDetection | wire.Format) and old.type != new.type:
         return new
     given = {f: getattr(new, f) for f in new.__struct_fields__ if getattr(new, f) is not msgspec.UNSET}
     return msgspec.structs.replace(old, **{f: merge(getattr(old, f), v) for f, v in given.items()})
@@ -73,14 +99,31 @@ def session_changed(session: wire.Session) -> h.SessionChanged:
     heard = audio.input if isinstance(audio.input, wire.AudioInput) else wire.AudioInput()
     said = audio.output if isinstance(audio.output, wire.AudioOutput) else wire.AudioOutput()
     wanted = session.output_modalities if isinstance(session.output_modalities, list) else ["audio"]
+    answers = session.type != "transcription"
+    detection = detection_from(heard.turn_detection)
+    if detection is not None and not answers:
+        detection = msgspec.structs.replace(detection, create_response=False, idle_timeout_ms=None)
     return h.SessionChanged(
         instructions=session.instructions if isinstance(session.instructions, str) else "",
         voice=said.voice if isinstance(said.voice, str) else "",
         modalities=modalities(wanted),
         max_output_tokens=session.max_output_tokens if isinstance(session.max_output_tokens, int) else None,
-        turn_detection=detection_from(heard.turn_detection),
-        transcribe=isinstance(heard.transcription, wire.Transcription),
+        turn_detection=detection,
+        transcribe=not answers or isinstance(heard.transcription, wire.Transcription),
+        heard=encoding(heard.format),
+        spoken=encoding(said.format),
+        answers=answers,
+        tools=tools_of(session.tools) or (),
+        tool_choice=choice_of(session.tool_choice) or "auto",
     )
+
+
+def encoding(given: wire.Format | msgspec.UnsetType | None) -> pcm.Encoding:
+    """How sound is written; "format not given = 24 kHz" of PCM."""
+    if not isinstance(given, wire.Format) or not isinstance(given.type, str) or given.type == "audio/pcm":
+        rate = given.rate if isinstance(given, wire.Format) else None
+        return pcm.Encoding(rate=rate if isinstance(rate, int) else pcm.RATE)
+    return pcm.Encoding(given.type, 8000)
 
 
 def detection_from(given: wire.TurnDetection | msgspec.UnsetType | None) -> TurnDetection | None:
@@ -97,13 +140,25 @@ def reply_asked(params: wire.ResponseParams | None, event_id: str) -> h.ReplyAsk
     """What an answer was asked for with."""
     params = params or wire.ResponseParams()
     wanted = params.output_modalities
+    said = params.audio.output if isinstance(params.audio, wire.AudioConfig) else None
+    said = said if isinstance(said, wire.AudioOutput) else wire.AudioOutput()
     return h.ReplyAsked(
         instructions=params.instructions if isinstance(params.instructions, str) else None,
         modalities=modalities(wanted) if isinstance(wanted, list) else None,
         max_output_tokens=params.max_output_tokens if isinstance(params.max_output_tokens, int) else None,
         metadata=params.metadata if isinstance(params.metadata, dict) else None,
         event_id=event_id,
+        aside=params.conversation == "none",
+        about=tuple(line_of(item) for item in params.input) if isinstance(params.input, list) else None,
+        spoken=encoding(said.format) if isinstance(said.format, wire.Format) else None,
+        tools=tools_of(params.tools),
+        tool_choice=choice_of(params.tool_choice),
     )
+
+
+def line_of(item: wire.Item) -> h.Line:
+    """What an item of `response.create`'s input says; a reference says which item to look at."""
+    return h.Line(item.id or "") if item.type == "item_reference" else h.Line("", item.role or "", text_of(item))
 
 
 def modalities(names: list[str]) -> tuple[Modality, ...]:
@@ -115,7 +170,9 @@ def modalities(names: list[str]) -> tuple[Modality, ...]:
 
 
 def item_of(entry: Entry) -> wire.Item:
-    """The message as the wire shows it."""
+    """The item as the wire shows it."""
+    if entry.kind != "message":
+        return _function_item(entry)
     if entry.role != "assistant" and entry.written:
         content = [wire.ContentPart(type="input_text", text=entry.text)]
     elif entry.role != "assistant":
@@ -123,7 +180,9 @@ def item_of(entry: Entry) -> wire.Item:
     elif entry.status == "in_progress":
         content = []
     elif not entry.written:
-        content = [wire.ContentPart(type="output_audio", transcript=entry.text)]
+        # "conversation.item.retrieve afterwards comes back without the transcript" of what was cut (reference, 2)
+        said = None if entry.cut_ms is not None else entry.text
+        content = [wire.ContentPart(type="output_audio", transcript=said)]
     else:
         content = [wire.ContentPart(type="output_text", text=entry.text)]
     return wire.Item(
@@ -131,8 +190,17 @@ def item_of(entry: Entry) -> wire.Item:
     )
 
 
+def _function_item(entry: Entry) -> wire.Item:
+    common: dict[str, Any] = {"type": entry.kind, "id": entry.id, "object": "realtime.item", "status": entry.status}
+    if entry.kind == "function_call":
+        return wire.Item(**common, name=entry.name, call_id=entry.call_id, arguments=entry.text)
+    return wire.Item(**common, call_id=entry.call_id, output=entry.text)
+
+
 def text_of(item: wire.Item) -> str:
-    """All the text in an item, written or spoken."""
+    """All the text in an item, written or spoken; a call's arguments, a function's output."""
+    if item.type in ("function_call", "function_call_output"):
+        return item.arguments or item.output or ""
     return "".join(part.text or part.transcript or "" for part in item.content or [])
 
 

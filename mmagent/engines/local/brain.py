@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from mmagent.core.settings import ToolSpec
 from mmagent.engines.local import store
 from mmagent.errors import ConfigError, ConnectError, EngineError, MissingModel, MmagentError
 
@@ -25,11 +26,28 @@ SMOLLM2_HEAT = 0.4
 were right at 0.8 and 13 to 17 at 0.3. So its temperatures are scaled, and 0.8 means 0.32."""
 
 
-class ChatMessage(msgspec.Struct, frozen=True):
-    """One message of the conversation."""
+class Function(msgspec.Struct, frozen=True):
+    """What is called; `arguments` is JSON text."""
 
-    role: Literal["system", "user", "assistant"]
+    name: str
+    arguments: str
+
+
+class ChatCall(msgspec.Struct, frozen=True):
+    """A function call of the model."""
+
+    id: str
+    function: Function
+    type: str = "function"
+
+
+class ChatMessage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One message of the conversation. Those of `tool` are what functions said (`engines/local/functions.py`)."""
+
+    role: Literal["system", "user", "assistant", "tool"]
     content: str
+    tool_calls: tuple[ChatCall, ...] = ()
+    tool_call_id: str = ""
 
 
 class Brain(Protocol):
@@ -274,6 +292,37 @@ class ChatEndpoint:
         stopped: Callable[[], bool],
     ) -> Iterator[str]:
         """The answer in pieces; closing the connection is what ends the generation at the other side."""
+        request = self._request(messages, temperature, max_tokens, seed)
+        for delta in self._deltas(request, stopped):
+            if text := delta.get("content"):
+                yield str(text)
+
+    def reply_or_call(
+        self,
+        messages: Sequence[ChatMessage],
+        tools: Sequence[ToolSpec],
+        tool_choice: str,
+        *,
+        temperature: float,
+        max_tokens: int | None,
+        seed: int,
+        stopped: Callable[[], bool],
+    ) -> Iterator[str | ChatCall]:
+        """The same, and then the functions that it wants called."""
+        from mmagent.engines.local.functions import CallsInPieces, tools_in_request
+
+        request = self._request(messages, temperature, max_tokens, seed) | tools_in_request(tools, tool_choice)
+        calls = CallsInPieces()
+        for delta in self._deltas(request, stopped):
+            if text := delta.get("content"):
+                yield str(text)
+            calls.add(delta.get("tool_calls"))
+        if not stopped():
+            yield from calls.whole()
+
+    def _request(
+        self, messages: Sequence[ChatMessage], temperature: float, max_tokens: int | None, seed: int
+    ) -> dict[str, Any]:
         request: dict[str, Any] = {
             "model": self._model,
             "messages": list(messages),
@@ -281,8 +330,10 @@ class ChatEndpoint:
             "temperature": temperature,
             "seed": seed,
         }
-        if max_tokens is not None:
-            request["max_tokens"] = max_tokens
+        return request if max_tokens is None else request | {"max_tokens": max_tokens}
+
+    def _deltas(self, request: dict[str, Any], stopped: Callable[[], bool]) -> Iterator[dict[str, Any]]:
+        """What is streamed, as it comes."""
         answer = self._ask("POST", "/chat/completions", msgspec.json.encode(request))
         try:
             while not stopped() and (line := answer.readline()):
@@ -291,8 +342,7 @@ class ChatEndpoint:
                 data = line[5:].strip()
                 if data == b"[DONE]":
                     return
-                if text := self._piece(data):
-                    yield text
+                yield self._delta(data)
         except (OSError, http.client.HTTPException) as error:
             raise ConnectError(f"{self._shown} was lost in the middle of an answer ({error}).") from error
         finally:
@@ -312,7 +362,7 @@ class ChatEndpoint:
     def _shown(self) -> str:
         return f"{self._where.scheme}://{self._where.netloc.rpartition('@')[2]}{self._where.path}"
 
-    def _piece(self, data: bytes) -> str:
+    def _delta(self, data: bytes) -> dict[str, Any]:
         try:
             chunk = msgspec.json.decode(data, type=dict[str, Any])
         except msgspec.DecodeError as error:
@@ -320,7 +370,7 @@ class ChatEndpoint:
         if chunk.get("error"):
             raise EngineError(f"{self._shown} failed: {_reason(chunk)}.")
         choices = chunk.get("choices") or [{}]
-        return str((choices[0].get("delta") or {}).get("content") or "")
+        return choices[0].get("delta") or {}
 
     def _ask(self, method: str, path: str, body: bytes | None = None) -> http.client.HTTPResponse:
         """The answer's head has come and is good; whoever closes the answer closes the connection."""

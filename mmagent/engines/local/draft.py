@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mmagent.core import pcm
-from mmagent.engines.local.brain import ChatMessage
+from mmagent.core.settings import ToolSpec
+from mmagent.engines.local.brain import ChatCall, ChatMessage
+from mmagent.engines.local.functions import CallingBrain
 from mmagent.engines.local.parts import Parts
 from mmagent.engines.local.text import SentenceSplitter
 from mmagent.resampler import resample
@@ -30,6 +33,8 @@ class Manner:
     seed: int
     spoken: bool
     verbatim: str | None = None
+    tools: tuple[ToolSpec, ...] = ()
+    tool_choice: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -40,11 +45,12 @@ class Piece:
 
 
 class Draft:
-    """One answer. `pieces` ends with None; `failure` says why it ended early."""
+    """One answer. `pieces` ends with None; `failure` says why it ended early, `calls` what it wants called."""
 
     def __init__(self, parts: Parts, manner: Manner) -> None:
         self.pieces: asyncio.Queue[Piece | None] = asyncio.Queue()
         self.failure: Exception | None = None
+        self.calls: list[ChatCall] = []
         self.tokens_in = 0
         self.tokens_out = 0
         self._parts = parts
@@ -93,15 +99,12 @@ class Draft:
             if manner.verbatim is not None:
                 tell(splitter.feed(manner.verbatim))
             else:
-                for piece in brain.reply(
-                    messages,
-                    temperature=manner.temperature,
-                    max_tokens=manner.max_tokens,
-                    seed=manner.seed,
-                    stopped=self._stopped.is_set,
-                ):
+                for piece in self._reply(messages):
                     self.tokens_out += 1
-                    tell(splitter.feed(piece))
+                    if isinstance(piece, ChatCall):
+                        self.calls.append(piece)
+                    else:
+                        tell(splitter.feed(piece))
             if not self._stopped.is_set():
                 tell(splitter.finish())
             if manner.verbatim is None:
@@ -111,6 +114,18 @@ class Draft:
             await self._loop.run_in_executor(self._parts.thinking, work)
         finally:
             self._loop.call_soon(sentences.put_nowait, None)
+
+    def _reply(self, messages: Sequence[ChatMessage]) -> Iterator[str | ChatCall]:
+        manner, brain = self._manner, self._parts.brain
+        common: dict[str, Any] = {
+            "temperature": manner.temperature,
+            "max_tokens": manner.max_tokens,
+            "seed": manner.seed,
+            "stopped": self._stopped.is_set,
+        }
+        if manner.tools and isinstance(brain, CallingBrain):
+            return brain.reply_or_call(messages, manner.tools, manner.tool_choice, **common)
+        return brain.reply(messages, **common)
 
     async def _speak(self, sentences: asyncio.Queue[str | None]) -> None:
         while (sentence := await sentences.get()) is not None:

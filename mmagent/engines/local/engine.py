@@ -8,8 +8,11 @@ draft is thrown away.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Any, Literal
 
 import msgspec
@@ -25,11 +28,16 @@ from mmagent.core.settings import SAY, Dialect, TurnDetection
 from mmagent.engines.local.brain import ChatMessage
 from mmagent.engines.local.draft import Draft, Manner, Piece
 from mmagent.engines.local.ears import RATE, Ears, vad_settings
+from mmagent.engines.local.formats import Decoder, Encoder
+from mmagent.engines.local.functions import CallingBrain, add_call, outputs_in
 from mmagent.engines.local.parts import PartNames, Parts, Progress, no_progress
 from mmagent.errors import MmagentError
 
 FRAME = pcm.RATE // 5
 """Samples in an audio message: 200 ms at most."""
+
+LISTEN_BYTES = 48_000
+"""Bytes (a second of PCM) that are listened to at once: sessions share one thread, and nobody is to wait long."""
 
 PARTIAL_EVERY = RATE // 2
 """Samples of speech between two partial transcripts: half a second at the least."""
@@ -67,9 +75,11 @@ class _Reply:
     draft: Draft
     spoken: bool
     user_samples: int
+    encoder: Encoder
     item_id: str = ""
     said: Alignment = field(default_factory=Alignment)
     samples: int = 0
+    over: bool = False
 
 
 class LocalEngine:
@@ -97,7 +107,8 @@ class LocalEngine:
         self._progress = progress
         self._protocol = Protocol(Role.SERVER, dialect=dialect, ids="" if session_id == "local" else f"_{session_id}")
         self._closed = asyncio.Event()
-        self._fresh = bytearray()
+        self._fresh: deque[tuple[Decoder, bytearray] | Callable[[], None]] = deque()
+        self._decoder = Decoder(pcm.Encoding())
         self._came = asyncio.Event()
         self._digested = asyncio.Event()
         self._digested.set()
@@ -105,6 +116,7 @@ class LocalEngine:
         self._turn: _Turn | None = None
         self._last_turn: _Turn | None = None
         self._reply: _Reply | None = None
+        self._asides: dict[str, _Reply] = {}
         self._answers: dict[str, Alignment] = {}
         self._manual_start = 0
         self._idle_since: int | None = None
@@ -128,6 +140,7 @@ class LocalEngine:
                 await self._closed.wait()
                 listening.cancel()
                 self._drop_all()
+                self._digested.set()  # nobody listens any more: who waits for it is let go
         finally:
             if self._shared is None:
                 self._parts.close()
@@ -153,35 +166,62 @@ class LocalEngine:
     def _spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         return self._tasks.create_task(work)
 
+    @property
+    def backlog(self) -> int:
+        """Bytes of sound that came and were not listened to yet."""
+        return sum(len(each[1]) for each in self._fresh if isinstance(each, tuple))
+
     # --- what the client asks for ---
 
     def _obey(self, happening: h.Happening) -> None:
         match happening:
-            case h.AudioAppended(pcm=sound):
-                self._fresh += sound
-                self._digested.clear()
-                self._came.set()
+            case h.AudioAppended(sound=sound):
+                self._queue(sound)
             case h.SessionChanged():
-                self._session = happening
-                if happening.turn_detection is not None:
-                    self._ears.speech.update(vad_settings(happening.turn_detection))
+                self._change(happening)
             case h.CommitAsked():
                 self._committing += 1
-                self._spawn(self._commit_by_hand())
+                self._after_sound(self._commit_by_hand)
             case h.ClearAsked():
-                self._spawn(self._clear())
+                self._after_sound(self._clear)
             case h.ItemCut(item_id=item_id, audio_end_ms=ms):
                 self._cut_answer(item_id, ms)
             case h.ItemDeleted(item_id=item_id):
                 self._answers.pop(item_id, None)
             case h.ReplyAsked() if self._committing:
-                self._spawn(self._answer_after_commit(happening))
+                self._after_sound(lambda: self._answer_after_commit(happening))
             case h.ReplyAsked():
                 self._answer_on_request(happening)
+            case h.CancelAsked(response_id=response_id) if response_id in self._asides:
+                aside = self._asides[response_id]
+                aside.draft.stop()
+                self._close_reply(aside, "cancelled", "client_cancelled")
             case h.CancelAsked():
                 self._cancel("client_cancelled")
             case _:
                 pass
+
+    def _queue(self, sound: bytes) -> None:
+        last = self._fresh[-1] if self._fresh else None
+        if isinstance(last, tuple) and last[0] is self._decoder:
+            last[1].extend(sound)
+        else:
+            self._fresh.append((self._decoder, bytearray(sound)))
+        self._digested.clear()
+        self._came.set()
+
+    def _after_sound(self, deed: Callable[[], None]) -> None:
+        """Do this when what came before it has been listened to, and nothing that came after it."""
+        self._fresh.append(deed)
+        self._digested.clear()
+        self._came.set()
+
+    def _change(self, settings: h.SessionChanged) -> None:
+        self._session = settings
+        if settings.heard != self._decoder.encoding:
+            self._decoder = Decoder(settings.heard)
+        if settings.turn_detection is not None:
+            self._ears.speech.update(vad_settings(settings.turn_detection))
 
     def _cut_answer(self, item_id: str, audio_end_ms: int) -> None:
         """The model remembers what was heard: the engine knows where its own words stand in its own sound."""
@@ -194,22 +234,35 @@ class LocalEngine:
     # --- listening ---
 
     async def _listen(self) -> None:
-        loop = asyncio.get_running_loop()
         while True:
             await self._came.wait()
             self._came.clear()
-            sound = bytes(self._fresh)
-            self._fresh.clear()
-            told = await loop.run_in_executor(self._parts.listening, self._ears.hear, sound)
-            detection = self._session.turn_detection
-            if detection is not None:
-                for transition in told:
-                    self._on_speech(transition, detection)
-                self._write_along()
-                self._mind_silence(detection)
-            self._tell()
-            if not self._fresh:
-                self._digested.set()
+            while self._fresh:
+                first = self._fresh[0]
+                if isinstance(first, tuple):
+                    decoder, sound = first
+                    some = bytes(sound[:LISTEN_BYTES])
+                    del sound[:LISTEN_BYTES]
+                    if not sound:
+                        self._fresh.popleft()
+                    await self._listen_to(decoder, some)
+                else:
+                    self._fresh.popleft()
+                    first()
+                self._tell()
+            self._digested.set()
+
+    async def _listen_to(self, decoder: Decoder, sound: bytes) -> None:
+        loop = asyncio.get_running_loop()
+        told = await loop.run_in_executor(self._parts.listening, lambda: self._ears.hear(decoder.push(sound)))
+        detection = self._session.turn_detection
+        if detection is not None:
+            for transition, following in zip_longest(told, told[1:]):
+                if isinstance(transition, vad.Paused) and following is not None:
+                    continue  # it is known already how the pause ended
+                self._on_speech(transition, detection)
+            self._write_along()
+            self._mind_silence(detection)
 
     def _on_speech(self, transition: vad.Transition, detection: TurnDetection) -> None:
         match transition:
@@ -221,26 +274,26 @@ class LocalEngine:
                 self._parts.thinking.submit(self._parts.brain.prepare, self._messages(None))
                 if detection.interrupt_response:
                     self._cancel("turn_detected")
-            case vad.Paused():
-                self._begin_draft()
+            case vad.Paused(at=at):
+                self._begin_draft(at)
             case vad.Resumed():
                 self._throw_draft_away()
             case vad.Stopped(at=at):
-                self._end_turn(vad.to_ms(at), detection)
+                self._end_turn(at)
 
-    def _end_turn(self, audio_end_ms: int, detection: TurnDetection) -> None:
+    def _end_turn(self, at: int) -> None:
         turn = self._turn
         if turn is None:
             return
         if turn.text is None:
-            self._begin_draft()
+            self._begin_draft(at)
         self._turn, self._last_turn = None, turn
-        self._protocol.speech_stopped(turn.item_id, audio_end_ms)
+        self._protocol.speech_stopped(turn.item_id, vad.to_ms(at))
         self._protocol.committed(turn.item_id)
         self._ears.keep(None)
-        self._spawn(self._tell_words(turn, self._ears.position - turn.start))
+        self._spawn(self._tell_words(turn, at - turn.start))
         if turn.draft is not None:
-            self._answer_turn(turn.draft, self._ears.position - turn.start)
+            self._answer_turn(turn.draft, at - turn.start)
 
     def _answer_turn(self, draft: Draft, samples: int) -> None:
         """Send the answer; it waits behind one that speech was not allowed to cut."""
@@ -314,13 +367,13 @@ class LocalEngine:
 
     # --- answering ---
 
-    def _begin_draft(self) -> None:
-        """Speech paused: write down what was said and begin to answer, in case this was all."""
+    def _begin_draft(self, at: int) -> None:
+        """Speech paused: write down what was said until sample `at` and begin to answer, in case this was all."""
         turn = self._turn
         if turn is None or turn.text is not None:
             return
         detection = self._session.turn_detection
-        turn.text = self._spawn(self._transcribe(self._ears.sound(turn.start)))
+        turn.text = self._spawn(self._transcribe(self._ears.sound(turn.start, at)))
         if detection is not None and detection.create_response:
             turn.draft = Draft(self._parts, self._manner())
             turn.making = self._spawn(self._make(turn.draft, turn.text, turn.item_id))
@@ -344,17 +397,52 @@ class LocalEngine:
         self._spawn(draft.answer(messages))
         return draft
 
-    def _manner(self, *, spoken: bool | None = None, limit: int | None = None, verbatim: str | None = None) -> Manner:
+    def _about(self, lines: tuple[h.Line, ...], instructions: str | None) -> list[ChatMessage]:
+        """What an answer is to be about, in place of the conversation."""
+        system = self._session.instructions if instructions is None else instructions
+        messages = [ChatMessage("system", system or DEFAULT_INSTRUCTIONS)]
+        for line in lines:
+            entry, said = self._protocol.conversation.entries.get(line.item_id), self._answers.get(line.item_id)
+            role, text = (line.role, line.text) if entry is None else (entry.role, entry.text)
+            text = text if said is None else said.text
+            if text.strip() and role in ("user", "assistant", "system"):
+                messages.append(ChatMessage(msgspec.convert(role, Speaker), text.strip()))
+        return messages
+
+    def _manner(self, asked: h.ReplyAsked | None = None) -> Manner:
+        """How to answer: as the session says, but for what was asked for with the answer."""
         self._seed += 1
-        speaks = "audio" in self._session.modalities if spoken is None else spoken
-        return Manner(self._temperature, limit or self._session.max_output_tokens, self._seed, speaks, verbatim)
+        session = self._session
+        manner = Manner(
+            self._temperature,
+            session.max_output_tokens,
+            self._seed,
+            "audio" in session.modalities,
+            tools=session.tools,
+            tool_choice=session.tool_choice,
+        )
+        if asked is None:
+            return manner
+        said = asked.instructions or ""
+        return dataclasses.replace(
+            manner,
+            max_tokens=asked.max_output_tokens or manner.max_tokens,
+            spoken="audio" in (asked.modalities or session.modalities),
+            verbatim=said.removeprefix(SAY) if said.startswith(SAY) else None,
+            tools=manner.tools if asked.tools is None else asked.tools,
+            tool_choice=asked.tool_choice or manner.tool_choice,
+        )
 
     def _messages(self, words: str | None, instructions: str | None = None, leave_out: str = "") -> list[ChatMessage]:
         """The conversation as the language model is to see it, with what the user says now (item `leave_out`)."""
         system = self._session.instructions if instructions is None else instructions
         messages = [ChatMessage("system", system or DEFAULT_INSTRUCTIONS)]
+        entries = self._protocol.conversation.entries
+        outputs = outputs_in(entries) if isinstance(self._parts.brain, CallingBrain) else {}
         for item_id in self._protocol.conversation.order:
-            entry = self._protocol.conversation.entries[item_id]
+            entry = entries[item_id]
+            if entry.kind == "function_call":
+                add_call(messages, entry, outputs.get(entry.call_id))
             said = self._answers.get(item_id)
             text = said.text if said is not None else entry.text
             if text.strip() and item_id != leave_out and entry.role in ("user", "assistant", "system"):
@@ -366,40 +454,49 @@ class LocalEngine:
 
     def _answer_on_request(self, asked: h.ReplyAsked) -> None:
         modalities = asked.modalities or self._session.modalities
-        verbatim = None
-        if asked.instructions is not None and asked.instructions.startswith(SAY):
-            verbatim = asked.instructions.removeprefix(SAY)
-        manner = self._manner(spoken="audio" in modalities, limit=asked.max_output_tokens, verbatim=verbatim)
-        draft = Draft(self._parts, manner)
-        self._send_reply(draft, asked.metadata, modalities, 0)
-        self._spawn(self._make_on_request(draft, asked.instructions))
+        draft = Draft(self._parts, self._manner(asked))
+        self._send_reply(draft, asked.metadata, modalities, 0, aside=asked.aside, spoken=asked.spoken)
+        self._spawn(self._make_on_request(draft, asked))
 
-    async def _answer_after_commit(self, asked: h.ReplyAsked) -> None:
+    def _answer_after_commit(self, asked: h.ReplyAsked) -> None:
         """A commit waits for the last of its sound to be listened to; this answers it, so it waits behind it."""
-        await self._digested.wait()
-        if self._protocol.response is None:
+        if self._protocol.response is None or asked.aside:
             self._answer_on_request(asked)
-            self._tell()
 
-    async def _make_on_request(self, draft: Draft, instructions: str | None) -> None:
+    async def _make_on_request(self, draft: Draft, asked: h.ReplyAsked) -> None:
         if self._last_turn is not None and self._last_turn.text is not None:
             await self._last_turn.text
-        await draft.answer(self._messages(None, instructions))
+        if asked.about is None:
+            await draft.answer(self._messages(None, asked.instructions))
+        else:
+            await draft.answer(self._about(asked.about, asked.instructions))
 
     def _send_reply(
-        self, draft: Draft, metadata: dict[str, Any] | None, modalities: tuple[str, ...], user_samples: int
+        self,
+        draft: Draft,
+        metadata: dict[str, Any] | None,
+        modalities: tuple[str, ...],
+        user_samples: int,
+        *,
+        aside: bool = False,
+        spoken: pcm.Encoding | None = None,
     ) -> None:
-        response_id = self._protocol.begin_response(metadata)
-        self._reply = _Reply(response_id, draft, "audio" in modalities, user_samples)
-        self._spawn(self._send_pieces(self._reply))
+        response_id = self._protocol.begin_response(metadata, aside=aside)
+        encoder = Encoder(spoken or self._session.spoken)
+        reply = _Reply(response_id, draft, "audio" in modalities, user_samples, encoder)
+        if aside:
+            self._asides[response_id] = reply
+        else:
+            self._reply = reply
+        self._spawn(self._send_pieces(reply))
 
     async def _send_pieces(self, reply: _Reply) -> None:
         while (piece := await reply.draft.pieces.get()) is not None:
-            if self._reply is not reply:
+            if reply.over:
                 return
             self._send_piece(reply, piece)
             self._tell()
-        if self._reply is reply:
+        if not reply.over:
             self._finish(reply)
             self._tell()
 
@@ -413,12 +510,14 @@ class LocalEngine:
             reply.said.add_text(word)
             for start in range(0, len(sound), FRAME * pcm.SAMPLE_BYTES):
                 frame = sound[start : start + FRAME * pcm.SAMPLE_BYTES]
-                protocol.sound(reply.response_id, reply.item_id, frame)
+                protocol.sound(reply.response_id, reply.item_id, frame, reply.encoder.push(frame))
                 reply.said.add_audio(pcm.samples(frame))
                 reply.samples += pcm.samples(frame)
 
     def _finish(self, reply: _Reply) -> None:
         draft = reply.draft
+        if reply.item_id and reply.spoken:
+            self._protocol.sound(reply.response_id, reply.item_id, b"", reply.encoder.finish())
         status, reason = "completed", ""
         if draft.failure is not None:
             status, reason = "failed", "server_error"
@@ -426,7 +525,8 @@ class LocalEngine:
         elif draft.cut_short:
             status, reason = "incomplete", "max_output_tokens"
         self._close_reply(reply, status, reason)
-        self._idle_since = self._ears.position + reply.samples * RATE // pcm.RATE
+        if self._reply is None:
+            self._idle_since = self._ears.position + reply.samples * RATE // pcm.RATE
 
     def _cancel(self, reason: str) -> None:
         reply = self._reply
@@ -438,11 +538,18 @@ class LocalEngine:
             self._close_reply(reply, "cancelled", reason)
 
     def _close_reply(self, reply: _Reply, status: str, reason: str) -> None:
-        self._reply = None
+        reply.over = True
+        self._asides.pop(reply.response_id, None)
+        if self._reply is reply:
+            self._reply = None
         reply.said.finish()
         if reply.item_id:
             whole = status == "completed"
             self._protocol.end_item(reply.response_id, reply.item_id, spoken=reply.spoken, whole=whole)
+        for call in reply.draft.calls if status == "completed" else ():
+            item_id = self._protocol.begin_call(reply.response_id, call.function.name, call.id)
+            self._protocol.call_arguments(reply.response_id, item_id, call.function.arguments)
+            self._protocol.end_call(reply.response_id, item_id)
         count = h.UsageCount(
             text_in=reply.draft.tokens_in,
             audio_in=reply.user_samples * 10 // RATE,
@@ -450,15 +557,14 @@ class LocalEngine:
             audio_out=reply.samples * 20 // pcm.RATE,
         )
         self._protocol.end_response(reply.response_id, status, reason, count)
-        if self._next is not None:
+        if self._next is not None and self._reply is None:
             (draft, samples), self._next = self._next, None
             self._answer_turn(draft, samples)
 
     # --- turns by hand ---
 
-    async def _commit_by_hand(self) -> None:
+    def _commit_by_hand(self) -> None:
         """The client ends the turn: what was appended since the last commit is the turn."""
-        await self._digested.wait()
         self._committing -= 1
         turn = self._turn or _Turn("", self._manual_start)
         self._throw_draft_away()
@@ -468,11 +574,9 @@ class LocalEngine:
         turn.text = self._spawn(self._transcribe(sound))
         self._ears.speech.reset()
         self._mark_manual_start()
-        self._tell()
-        await self._tell_words(turn, len(sound))
+        self._spawn(self._tell_words(turn, len(sound)))
 
-    async def _clear(self) -> None:
-        await self._digested.wait()
+    def _clear(self) -> None:
         self._throw_draft_away()
         self._turn = None
         self._ears.speech.reset()
@@ -487,9 +591,12 @@ class LocalEngine:
         self._throw_draft_away()
         if self._next is not None:
             self._next[0].stop()
-        if self._reply is not None:
-            self._reply.draft.stop()
-            self._reply = None
+        for reply in (self._reply, *self._asides.values()):
+            if reply is not None:
+                reply.draft.stop()
+                reply.over = True
+        self._reply = None
+        self._asides.clear()
 
 
 def _words_of(error: Exception) -> str:

