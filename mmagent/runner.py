@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Protocol, assert_never
@@ -18,7 +19,7 @@ from mmagent.core.commands import Command
 from mmagent.core.events import Event
 from mmagent.core.session import Session, drive
 from mmagent.engines import Engine
-from mmagent.errors import ConnectError, EngineError, MmagentError
+from mmagent.errors import ConfigError, ConnectError, EngineError, MmagentError
 from mmagent.sinks import Sink
 from mmagent.transports import Transport
 
@@ -27,6 +28,9 @@ MIC_LIMIT = pcm.RATE // 2
 
 CLOSING_SECONDS = 3.0
 """How long an edge may take to close before it is cancelled."""
+
+JITTER = 1.25
+"""Waits before a link is tried again are up to so many times as long as the session says."""
 
 logger = logging.getLogger("mmagent")
 
@@ -144,6 +148,8 @@ class Runner:
         self._watch = watch
         self._failure: MmagentError | None = None
         self._end: commands.End | None = None
+        self._ordered = asyncio.Event()
+        self._wait_before_link = 0.0
 
     async def run(self) -> commands.End:
         """Run until the session ends; how it ended.
@@ -159,6 +165,7 @@ class Runner:
                 self.inbox.close()
                 self._transport.close()
                 self._engine.close()
+                self._ordered.set()
                 if self._tools is not None:
                     await self._tools.close()
                 _, slow = await asyncio.wait((transport, engine), timeout=CLOSING_SECONDS)
@@ -199,6 +206,8 @@ class Runner:
             case commands.Announce(event=event):
                 self._transport.notice(event)
                 self._tell(now, event)
+            case commands.Reconnect(after=after):
+                self._order_link(after)
             case commands.Note(level=level, text=text):
                 logger.log(logging.DEBUG if level == "debug" else logging.INFO, text)
             case commands.End():
@@ -248,6 +257,45 @@ class Runner:
             self.inbox.put(events.Stop("failed"))
 
     async def _run_engine(self) -> None:
-        await self._engine.run(self.inbox.put)
-        if self._end is None:
-            self.inbox.put(events.LinkDown("The engine closed the session."))
+        """One link after another, each when the session orders it. Only the first may fail the session by itself."""
+        first = True
+        while self._end is None:
+            self._ordered.clear()
+            try:
+                await self._run_link()
+            except MmagentError as error:
+                if first:
+                    raise
+                self.inbox.put(events.LinkDown(error.message, error.hint, fatal=isinstance(error, ConfigError)))
+            first = False
+            await self._ordered.wait()
+            # A server that comes back is not to be met by all its clients in the same moment.
+            await asyncio.sleep(self._wait_before_link * random.uniform(1.0, JITTER))
+
+    async def _run_link(self) -> None:
+        """Run the engine until it returns, or until another link is ordered in its place."""
+        told = False
+
+        def emit(event: Event) -> None:
+            nonlocal told
+            told = told or isinstance(event, events.LinkDown)
+            self.inbox.put(event)
+
+        link = asyncio.ensure_future(self._engine.run(emit))  # noqa: TID251 - awaited or cancelled right here
+        ordered = asyncio.ensure_future(self._ordered.wait())  # noqa: TID251 - likewise
+        try:
+            await asyncio.wait((link, ordered), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            ordered.cancel()
+            if not link.done():
+                if self._end is None:
+                    link.cancel()
+                await asyncio.wait((link,))
+        if not link.cancelled():
+            link.result()
+            if not told:
+                emit(events.LinkDown("The engine closed the session."))
+
+    def _order_link(self, after: int) -> None:
+        self._wait_before_link = after / 1e6
+        self._ordered.set()

@@ -40,6 +40,8 @@ class Answers:
     def __init__(self, history: History, protocol: Protocol, out: list[Command]) -> None:
         self.playout = Playout()
         self.marks = TurnMarks()
+        self.received = 0
+        """Samples of all answers so far."""
         self._history = history
         self._protocol = protocol
         self._out = out
@@ -98,6 +100,7 @@ class Answers:
             self.marks.sounded = now
         count = pcm.samples(sound)
         item.has_audio = True
+        self.received += count
         item.words.add_audio(count)
         self.playout.give(item.id, content_index, count)
         self._out.append(commands.Play(sound))
@@ -148,7 +151,10 @@ class Answers:
                 self._begin_speaking(item, now)
             self._show(item, self.playout.heard(item.id))
             if part.finished and self.playout.finished(item.id):
-                self._commit(item, now)
+                if item.broken:
+                    self._settle_cut(item, now)
+                else:
+                    self._commit(item, now)
 
     def _begin_speaking(self, item: Item, now: int) -> None:
         item.started_at = now
@@ -215,6 +221,17 @@ class Answers:
         self._stop_speaking()
         if speaking is not None:
             self._announce(events.BargeIn(speaking.id, (now - stop.at) // 1000))
+
+    def link_lost(self, now: int) -> None:
+        """No more of any answer will come. What came is still heard to its end, and is an interrupted answer then."""
+        for item in self._history.open_items("assistant"):
+            if item.all_here:
+                continue
+            item.broken = item.all_here = True
+            item.words.finish()
+            self.playout.complete(item.id)
+            if not self.playout.parts(item.id) or self.playout.finished(item.id):
+                self._settle_cut(item, now)
 
     def close(self, now: int) -> None:
         """The session is over: settle what is open, without a word to the engine."""

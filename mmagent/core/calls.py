@@ -121,6 +121,12 @@ class Calls:
         if our_turn and self._protocol.owes_answer:
             self._protocol.reply(tool_choice="none" if self._rounds >= self._limit else None)
 
+    def restore(self) -> None:
+        """The conversation began anew: its calls that are still being run are told again, and answered when done."""
+        for batch in self._batches:
+            for call in batch.calls:
+                self._protocol.restore_call(call)
+
     def fill(self, *, quiet: bool) -> None:
         """It takes its time: say so, if nobody says anything."""
         self._fill_at = None

@@ -56,6 +56,12 @@ class Note(_Command, frozen=True):
     text: str
 
 
+class Reconnect(_Command, frozen=True):
+    """Make the link to the engine anew, in so many microseconds; one that stands is closed first."""
+
+    after: int
+
+
 EndKind = Literal["", "connection", "engine"]
 """Why a session ended badly: it decides the exit code."""
 
@@ -72,5 +78,5 @@ class End(_Command, frozen=True):
     kind: EndKind = ""
 
 
-Command = Send | Play | StopPlaying | RunTools | Announce | Note | End
+Command = Send | Play | StopPlaying | RunTools | Announce | Reconnect | Note | End
 """What a session may ask for."""

@@ -24,7 +24,8 @@ Outcome = Literal["open", "committed", "interrupted"]
 class Item(msgspec.Struct):
     """One turn of one side. Times in microseconds since the session began: when it was heard to begin and to end.
 
-    `cut`: nothing more of it is wanted, though what was heard of it is not known yet.
+    `cut`: nothing more of it is wanted, though what was heard of it is not known yet. `broken`: the link was lost in
+    the middle of it, and what is here is all there will be.
     """
 
     id: str
@@ -40,6 +41,7 @@ class Item(msgspec.Struct):
     response_id: str = ""
     shown: tuple[int, int] = (0, 0)
     cut: bool = False
+    broken: bool = False
 
 
 class History:

@@ -30,6 +30,11 @@ class MicClock:
         self._at = now
 
     @property
+    def sent_samples(self) -> int:
+        """Samples captured and sent so far."""
+        return self._sent
+
+    @property
     def sent_ms(self) -> int:
         """Milliseconds captured and sent so far."""
         return pcm.samples_to_ms(self._sent)

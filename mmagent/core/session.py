@@ -22,6 +22,7 @@ from mmagent.core.cost import Meter
 from mmagent.core.events import Event
 from mmagent.core.history import History, Item
 from mmagent.core.latency import MicClock, TurnMarks
+from mmagent.core.lifeline import ROTATE_AFTER, ROTATE_AGAIN, Lifeline
 from mmagent.core.protocol import LEAST_COMMIT_MS, Protocol, Role
 from mmagent.core.settings import SAY, SessionSettings
 from mmagent.core.turns import Facts, barge_in, state
@@ -62,6 +63,9 @@ class Session:
         self._mic = MicClock()
         self._meter = Meter(settings.model, settings.transcription_model)
         self._deadlines: dict[str, int] = {}
+        self._counted = (0, 0)
+        self._lifeline = Lifeline()
+        self._owed = False
         self._awaited = False
         self._speaker = ""
         self._talk: tuple[int, int] | None = None
@@ -156,14 +160,60 @@ class Session:
                 self._end(reason)
             case events.LinkUp():
                 self._facts.ready = False
-            case events.LinkDown(reason=reason, hint=hint):
-                self._end(reason, error=reason, hint=hint, kind="connection")
+            case events.LinkDown():
+                self._link_down(event)
             case _:
                 assert_never(event)
 
+    def _link_down(self, event: events.LinkDown) -> None:
+        """The session goes on without the link, unless it never had one or trying again is of no use."""
+        if event.fatal or not self._facts.begun:
+            self._end(event.reason, error=event.reason, hint=event.hint, kind="connection")
+            return
+        if not self._lifeline.cut:
+            self._lose()
+        wait = self._lifeline.lost(self._now)
+        self._deadlines["give up"] = self._lifeline.give_up_at or self._now
+        self._announce(events.SessionReconnecting(event.reason, self._lifeline.attempt))
+        self._out.append(commands.Reconnect(wait))
+
+    def _lose(self) -> None:
+        """Settle what hung on the link. An answer that was expected is owed; one that was begun ends where it is."""
+        nothing_begun = not any(item.has_audio or item.written for item in self.history.open_items("assistant"))
+        self._owed = (self._awaited or self._protocol.busy) and nothing_begun
+        self._awaited = self._facts.ready = False
+        if self._facts.user_speaking:
+            self._user_stopped(self._mic.sent_ms)
+        for item in self.history.open_items("user"):
+            self._commit_user(item, item.text)
+        self._answers.link_lost(self._now)
+        self._protocol.reset()
+        for name in ("settings", "answer", "stall", "rotate"):
+            self._deadlines.pop(name, None)
+
+    def _restore(self) -> None:
+        """A new conversation at the server: give it the old one as it was heard, and what was said meanwhile."""
+        away = self._lifeline.back(self._now)
+        self._deadlines.pop("give up", None)
+        self._mic = MicClock()
+        self._counted = (0, self._answers.received)
+        for item in self.history.items():
+            text = item.text if item.outcome != "open" else item.words.text
+            if text.strip():
+                self._protocol.restore(item.id, item.role, text.strip())
+        self._calls.restore()
+        self._announce(events.SessionReconnected(away))
+        for sound in self._lifeline.take_kept():
+            self._hear(sound)
+        if self._owed:
+            self._owed = False
+            self._protocol.reply()
+
     def _hear(self, sound: bytes) -> None:
         """With push to talk, the engine hears nothing while the key is up."""
-        if self._facts.ready and (self._facts.user_speaking or not self._by_hand):
+        if self._lifeline.cut:
+            self._lifeline.keep(sound)
+        elif self._facts.ready and (self._facts.user_speaking or not self._by_hand):
             self._protocol.append(sound)
             self._mic.sent(pcm.samples(sound), self._now)
 
@@ -237,6 +287,9 @@ class Session:
             return
         first = not self._facts.begun
         self._facts.begun = self._facts.ready = True
+        self._deadlines["rotate"] = self._now + ROTATE_AFTER
+        if self._lifeline.cut:
+            self._restore()
         if first and self.settings.max_minutes is not None:
             self._deadlines["limit"] = self._now + int(self.settings.max_minutes * 60 * SECOND)
         if first and self.settings.greet:
@@ -323,7 +376,10 @@ class Session:
         self._calls.made(happening.calls, self._now, cut=happening.cut)
 
     def _count(self, happening: h.ResponseEnded) -> None:
-        charge = self._meter.response(happening.usage)
+        # What was sent and made since the last answer: read only where the server says nothing of usage.
+        sent, made = self._mic.sent_samples, self._answers.received
+        charge = self._meter.response(happening.usage, sent - self._counted[0], made - self._counted[1])
+        self._counted = (sent, made)
         total = self._meter.cost
         self._announce(
             events.Usage(
@@ -416,10 +472,22 @@ class Session:
                 self._calls.fill(quiet=self._our_turn and not self._answers.something_to_hear)
             case "answer" | "stall":
                 self._give_up()
+            case "rotate":
+                self._rotate()
+            case "give up":
+                reason = "The connection to the engine did not come back."
+                self._end(reason, error=reason, hint="Look at the network and the server.", kind="connection")
             case "limit":
                 self._reach_limit(f"The limit of {self.settings.max_minutes:g} minutes is reached.")
             case _:
                 self._end(self._ending)
+
+    def _rotate(self) -> None:
+        """The server will end this session soon: begin a new one, between two turns."""
+        if self._state == "listening" and not self._ending:
+            self._link_down(events.LinkDown("The session is nearly an hour old, and a new one takes over."))
+        else:
+            self._deadlines["rotate"] = self._now + ROTATE_AGAIN
 
     def _give_up(self) -> None:
         self._awaited = False

@@ -23,7 +23,8 @@ class Engine(Protocol):
     async def run(self, emit: Emit) -> None:
         """Serve one session until `close`: emit `LinkUp`, then `Received` for each message, `LinkDown` when lost.
 
-        Raises an `MmagentError` when there is no beginning: no key, no model, no server.
+        Raises an `MmagentError` when there is no beginning: no key, no model, no server. After a loss it may be run
+        again; what was sent before is forgotten then.
         """
         ...
 

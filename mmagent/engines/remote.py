@@ -124,6 +124,9 @@ class RemoteEngine:
             ConfigError: The key was refused.
             ConnectError: There is no such server, or it refused the connection.
         """
+        self._waiting = asyncio.Queue(WAITING_LIMIT)  # what was meant for a lost link is not for this one
+        self._given_up.clear()
+        self._cause = ""
         link = await self._connect_unless_closed()
         if link is None:
             return

@@ -228,7 +228,9 @@ class FilesTransport:
     def _next(self) -> None:
         """Begin the next file, or say that there is none."""
         if self._asked and not self._cue.heard:
-            self._emit(Trouble(f"{self._asked} holds no speech that could be heard.", "A lower --threshold may hear more."))
+            self._emit(
+                Trouble(f"{self._asked} holds no speech that could be heard.", "A lower --threshold may hear more.")
+            )
         self._asked = ""
         if self._waiting:
             self._source = self._waiting.popleft()

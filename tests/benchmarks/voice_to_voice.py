@@ -60,10 +60,10 @@ class Watcher:
                 pass
 
 
-def resident_mb() -> int:
-    """Memory of this process, in MB; 0 where the system does not tell."""
+def peak_mb() -> int:
+    """The most memory that this process has taken, in MB; 0 where the system does not tell."""
     status = Path("/proc/self/status")
-    found = re.search(r"VmRSS:\s+(\d+) kB", status.read_text()) if status.exists() else None
+    found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text()) if status.exists() else None
     return int(found[1]) // 1000 if found else 0
 
 
@@ -103,12 +103,12 @@ def waits(files: list[Path], output: Path, began: list[int]) -> list[int | None]
 
 def main() -> int:
     """Print the table."""
-    before = resident_mb()
+    before = peak_mb()
     with tempfile.TemporaryDirectory() as folder:
         files = [speech.say(Path(folder), text, VOICES[i % 2]) for i, text in enumerate(QUESTIONS)]
         sessions = [files] if "--conversation" in sys.argv else [[path] for path in files]
         measured, told = asyncio.run(ask_all(sessions, Path(folder) / "out.wav"))
-    resident = resident_mb()
+    resident = peak_mb()
     known = sorted(ms for ms in measured if ms is not None)
     if not known:
         print("There was no answer at all.")
@@ -121,7 +121,7 @@ def main() -> int:
             "p95_ms": p95,
             "each_ms": measured,
             "engine_mb": resident - before,
-            "resident_mb": resident,
+            "peak_mb": resident,
         }
         print(json.dumps(figures))
         return not good

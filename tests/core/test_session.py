@@ -671,7 +671,7 @@ def test_a_fatal_fault_inside_an_answer_says_no_more() -> None:
 
 def test_the_link_breaks() -> None:
     book = ready()
-    book >> LinkDown("The line is dead.", "Look at the cable.") << """
+    book >> LinkDown("The line is dead.", "Look at the cable.", fatal=True) << """
         state closed
         closed The line is dead.
         end The line is dead. (connection: The line is dead.)"""

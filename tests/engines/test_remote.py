@@ -249,7 +249,7 @@ async def test_a_key_does_not_follow_to_another_server() -> None:
 
     elsewhere = await asyncio.start_server(other, "127.0.0.1", 0)
     async with elsewhere:
-        url = f"http://127.0.0.1:{elsewhere.sockets[0].getsockname()[1]}/"
+        url = f"ws://127.0.0.1:{elsewhere.sockets[0].getsockname()[1]}/"
         moved = f"HTTP/1.1 302 Found\r\nLocation: {url}\r\nContent-Length: 0\r\n\r\n".encode()
         async with answering(moved) as address:
             await refusal(Address(address.url, {"Authorization": f"Bearer {KEY}", "api-key": KEY}))
@@ -324,11 +324,14 @@ async def test_notices_a_server_that_is_there_no_more(busy: bool) -> None:
     async with serve(freeze, "127.0.0.1", 0, ping_interval=None, close_timeout=0.1) as server:
         port = next(iter(server.sockets)).getsockname()[1]
         engine = RemoteEngine(Address(f"ws://127.0.0.1:{port}/v1/realtime"), pulse=Pulse(0.05, 0.05))
-        if busy:
-            for _ in range(100):
+
+        def emit(event: Event) -> None:
+            events.append(event)
+            for _ in range(100 if busy else 0):
                 engine.send(b"x" * 200_000)
+
         async with asyncio.timeout(PATIENCE):
-            await engine.run(events.append)
+            await engine.run(emit)
         gone.set()
     assert events == [LinkUp(), LinkDown("The server has not answered for 0.05 s.")]
 
@@ -377,9 +380,13 @@ async def test_a_link_that_takes_no_more_is_lost() -> None:
     events: list[Event] = []
     async with serve(wait, "127.0.0.1", 0, close_timeout=0.1) as server:
         engine = RemoteEngine(Address(f"ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}/realtime"))
-        for _ in range(WAITING_LIMIT + 1):
-            engine.send(b"{}")
+
+        def emit(event: Event) -> None:
+            events.append(event)
+            for _ in range(WAITING_LIMIT + 1):
+                engine.send(b"{}")
+
         async with asyncio.timeout(PATIENCE):
-            await engine.run(events.append)
+            await engine.run(emit)
         stuck.set()
     assert events[-1] == LinkDown("The connection to the server takes no more.")

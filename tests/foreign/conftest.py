@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 

@@ -59,11 +59,11 @@ class Caller:
 @asynccontextmanager
 async def calling(served: Served) -> AsyncIterator[Caller]:
     """As the documentation does it: only the address is ours."""
-    async with AsyncOpenAI(api_key="sk-local", base_url=served.base.replace("ws", "http", 1)) as client:
-        async with client.realtime.connect(model="gpt-realtime-2.1") as link:
-            caller = Caller(link)
-            await caller.until("session.created")
-            yield caller
+    client = AsyncOpenAI(api_key="sk-local", base_url=served.base.replace("ws", "http", 1))
+    async with client, client.realtime.connect(model="gpt-realtime-2.1") as link:
+        caller = Caller(link)
+        await caller.until("session.created")
+        yield caller
 
 
 async def test_a_turn_in_writing(served: Served) -> None:

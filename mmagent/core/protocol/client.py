@@ -32,6 +32,19 @@ class Client(Outputs):
         self._odd: dict[tuple[str, int], bytes] = {}
         self._said: dict[str, str] = {}
 
+    def reset(self) -> None:
+        """The link is lost: the next one begins an empty conversation. Ids go on, so that none comes twice."""
+        events, items = self._event_ids, self._item_ids
+        Client.__init__(self, self.role, dialect=self.dialect)
+        self._event_ids, self._item_ids = events, items
+
+    def restore(self, item_id: str, role: str, text: str) -> None:
+        """Put an item of the old conversation into the new one, as text: its audio "cannot be recreated"."""
+        kind = "output_text" if role == "assistant" else "input_text"
+        item = wire.Item(type="message", id=item_id, role=role, content=[wire.ContentPart(type=kind, text=text)])
+        self.conversation.add(Entry(item_id, role=role, status="completed", text=text, written=True), None)
+        self._send(wire.ConversationItemCreate(item=item, event_id=self._event_id()))
+
     # --- what we say ---
 
     @property

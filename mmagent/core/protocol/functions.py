@@ -21,6 +21,16 @@ class Outputs(Link):
         self._calls: dict[str, dict[str, ToolCall]] = {}
         self._unseen: dict[str, bool] = {}
 
+    def restore_call(self, call: ToolCall) -> None:
+        """Put a call of the old conversation into the new one, so that its output has something to answer."""
+        item_id = next(self._item_ids)
+        item = wire.Item(
+            type="function_call", id=item_id, call_id=call.call_id, name=call.name, arguments=call.arguments
+        )
+        entry = Entry(item_id, item.type, status="completed", text=call.arguments, call_id=call.call_id, name=call.name)
+        self.conversation.add(entry, None)
+        self._send(wire.ConversationItemCreate(item=item, event_id=self._event_id()))
+
     def add_output(self, call_id: str, output: str, *, answer: bool = True) -> None:
         """Put what a function said into the conversation. `answer`: an answer is owed that has seen it."""
         item_id = next(self._item_ids)

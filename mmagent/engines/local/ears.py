@@ -25,7 +25,7 @@ LONGEST = 5 * 60 * RATE
 
 
 PAUSE_MS = 32
-"""Silence after which a draft is begun: one window. Waiting longer makes fewer drafts in vain, and every answer later."""
+"""Silence after which a draft is begun: one window. Waiting longer spares drafts in vain, and makes answers later."""
 
 
 def vad_settings(detection: TurnDetection) -> VadSettings:
