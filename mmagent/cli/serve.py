@@ -22,7 +22,7 @@ def serve(
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")] = 8765,
     token: Annotated[
-        str, typer.Option(envvar="MMAGENT_SERVE_TOKEN", metavar="KEY", help="The key that clients must bring.")
+        str, typer.Option(metavar="KEY", help="The key that clients must bring; or set MMAGENT_SERVE_TOKEN.")
     ] = "",
     allow_origin: Annotated[
         list[str] | None, typer.Option(metavar="URL", help="A web page's origin that may connect; repeatable.")
@@ -35,6 +35,7 @@ def serve(
 
     from mmagent.engines.local.server import Door
 
+    token = token or loaded.secret("MMAGENT_SERVE_TOKEN") or ""
     door = Door(host, port, token, tuple(allow_origin or ()), tls_cert, tls_key, loaded.settings.dialect)
     if not door.loopback and not token:
         raise ConfigError(

@@ -15,10 +15,17 @@ from mmagent.config.table import ALIASES, SETTINGS, Setting, Settings
 from mmagent.core.settings import SessionSettings, TurnDetection
 from mmagent.errors import ConfigError, MmagentError, UsageError
 
-NOT_SETTINGS = frozenset({"MMAGENT_CONFIG", "MMAGENT_CACHE", "MMAGENT_DEBUG", "MMAGENT_API_KEY"})
+NOT_SETTINGS = frozenset({"MMAGENT_CONFIG", "MMAGENT_CACHE", "MMAGENT_DEBUG", "MMAGENT_API_KEY", "MMAGENT_SERVE_TOKEN"})
 """Variables that begin as settings do and are none."""
 
-SECRETS = ("OPENAI_API_KEY", "AZURE_OPENAI_API_KEY", "MMAGENT_API_KEY", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET")
+SECRETS = (
+    "OPENAI_API_KEY",
+    "AZURE_OPENAI_API_KEY",
+    "MMAGENT_API_KEY",
+    "MMAGENT_SERVE_TOKEN",
+    "LIVEKIT_API_KEY",
+    "LIVEKIT_API_SECRET",
+)
 """What a settings file must not hold: read from the environment or `.env` only."""
 
 _KEY_OF_ENGINE = {"openai": "OPENAI_API_KEY", "azure": "AZURE_OPENAI_API_KEY"}

@@ -11,23 +11,32 @@ One turn's marks, all in microseconds since the session began:
 
 from __future__ import annotations
 
+from bisect import bisect_left
+
 import msgspec
 
 from mmagent.core import pcm
 from mmagent.core.events import MetricsCollected
 
+REMEMBERED = 6000
+"""Blocks whose time is remembered: two minutes. What is older counts as old as the oldest of them."""
+
 
 class MicClock:
-    """When a sample of the microphone was captured, from how much was sent by when."""
+    """When a sample of the microphone was captured: remembers by when how much had been sent."""
 
     def __init__(self) -> None:
         self._sent = 0
-        self._at = 0
+        self._ends: list[int] = []
+        self._times: list[int] = []
 
     def sent(self, samples: int, now: int) -> None:
         """So many more samples were captured up to `now`."""
         self._sent += samples
-        self._at = now
+        self._ends.append(self._sent)
+        self._times.append(now)
+        if len(self._ends) > 2 * REMEMBERED:
+            del self._ends[:REMEMBERED], self._times[:REMEMBERED]
 
     @property
     def sent_samples(self) -> int:
@@ -41,8 +50,12 @@ class MicClock:
 
     def captured_at(self, audio_ms: int) -> int:
         """When the sample at `audio_ms` of the sent audio was captured; never in the future, never before the start."""
-        behind = self._sent - pcm.ms_to_samples(audio_ms)
-        return max(0, self._at - pcm.samples_to_us(max(0, behind)))
+        if not self._ends:
+            return 0
+        sample = pcm.ms_to_samples(audio_ms)
+        block = min(bisect_left(self._ends, sample), len(self._ends) - 1)
+        behind = max(0, self._ends[block] - sample)
+        return max(0, self._times[block] - pcm.samples_to_us(behind))
 
 
 class TurnMarks(msgspec.Struct):

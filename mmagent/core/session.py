@@ -65,7 +65,7 @@ class Session:
         self._deadlines: dict[str, int] = {}
         self._counted = (0, 0)
         self._lifeline = Lifeline()
-        self._owed = False
+        self._owed = self._silenced = False
         self._awaited = False
         self._speaker = ""
         self._talk: tuple[int, int] | None = None
@@ -128,6 +128,8 @@ class Session:
                 if total > self._answers.playout.total:
                     self._news = self._now
                     self._answers.played(total, self._now)
+            case events.Received() if self._silenced:
+                pass  # a last word over a link that is lost already
             case events.Received(message=message):
                 for happening in self._protocol.receive(message):
                     if not self._facts.closed:
@@ -159,7 +161,7 @@ class Session:
             case events.Stop(reason=reason):
                 self._end(reason)
             case events.LinkUp():
-                self._facts.ready = False
+                self._facts.ready = self._silenced = False
             case events.LinkDown():
                 self._link_down(event)
             case _:
@@ -170,6 +172,7 @@ class Session:
         if event.fatal or not self._facts.begun:
             self._end(event.reason, error=event.reason, hint=event.hint, kind="connection")
             return
+        self._silenced = True
         if not self._lifeline.cut:
             self._lose()
         wait = self._lifeline.lost(self._now)

@@ -104,6 +104,13 @@ class _Link(ClientConnection):
         super().data_received(data)
 
 
+class _Connecting(connect):
+    """Goes where it was sent, and nowhere else: a redirect would take an `api-key` header to another's server."""
+
+    def process_redirect(self, exc: Exception) -> Exception:
+        return exc
+
+
 class RemoteEngine:
     """One websocket at a time to one server."""
 
@@ -199,7 +206,7 @@ class RemoteEngine:
 
     async def _connect(self) -> _Link:
         async with asyncio.timeout(self._patience):
-            link = await connect(
+            link = await _Connecting(
                 self._address.url,
                 additional_headers=self._address.headers,
                 create_connection=_Link,

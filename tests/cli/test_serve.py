@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from mmagent import cli
 from mmagent.agent import MultimodalAgent
@@ -104,7 +106,15 @@ def test_a_talk_over_the_wire(models: None, question: Path, tmp_path: Path) -> N
     with served(tmp_path, MMAGENT_SERVE_TOKEN=TOKEN) as (process, url):
         assert url.startswith("ws://127.0.0.1:")
         assert url.endswith("/v1/realtime")
-        order = ["talk-local", "--engine", url.removesuffix("/realtime"), "--input", question, "--fast", "--json"]
+        order: list[str | Path] = [
+            "talk-local",
+            "--engine",
+            url.removesuffix("/realtime"),
+            "--input",
+            question,
+            "--fast",
+            "--json",
+        ]
         refused = mmagent(tmp_path, *order, MMAGENT_API_KEY="wrong-key")
         talked = mmagent(tmp_path, *order, MMAGENT_API_KEY=TOKEN)
         process.send_signal(signal.SIGINT)
@@ -177,8 +187,9 @@ def test_a_model_that_is_not_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.asyncio
-async def test_says_beta_when_told_to(models: None, tmp_path: Path) -> None:
-    with served(tmp_path, "--dialect", "ga", "--token", TOKEN) as (_, url):
-        async with peer(url, additional_headers={"Authorization": f"Bearer {TOKEN}"}) as client:
-            session = client.messages[0]["session"]
-    assert session["model"].startswith("local/")
+async def test_lets_in_who_brings_the_key(models: None, tmp_path: Path) -> None:
+    with served(tmp_path, "--token", TOKEN) as (_, url):
+        with pytest.raises(InvalidStatus, match="401"):
+            await connect(url, proxy=None)
+        async with peer(url, additional_headers={"api-key": TOKEN}) as client:
+            assert client.messages[0]["session"]["model"].startswith("local/")

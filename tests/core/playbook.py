@@ -174,6 +174,8 @@ def line(command: Command) -> str:  # noqa: PLR0911 - a table: one arm a command
             return "stop_playing"
         case commands.RunTools(calls=calls):
             return _short("run_tools", *(call.call_id for call in calls))
+        case commands.Reconnect(after=after):
+            return f"reconnect {after // 1000}"
         case commands.Note(text=text):
             return f"note {text}"
         case commands.End(reason=reason, error=error, kind=kind):

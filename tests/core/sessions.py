@@ -189,7 +189,9 @@ local = st.one_of(
     st.builds(events.Typed, _words),
     st.builds(events.PushToTalk, st.booleans()),
     st.builds(events.MicDropped, st.integers(0, 10**6)),
-    st.sampled_from([events.Interrupt(), events.LinkUp(), events.LinkDown("gone"), events.InputEnded(), events.Trouble("x", "y")]),
+    st.sampled_from(
+        [events.Interrupt(), events.LinkUp(), events.LinkDown("gone"), events.InputEnded(), events.Trouble("x", "y")]
+    ),
 )
 last: st.SearchStrategy[Event] = st.sampled_from([events.Stop("enough"), events.LinkDown("gone", "look", fatal=True)])
 gaps = st.integers(0, 100_000) | st.integers(0, 100_000_000)

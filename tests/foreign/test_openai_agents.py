@@ -6,14 +6,17 @@ It validates every event with pydantic and tells an error for each that fails: t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from agents import Tool, function_tool
 from agents.realtime import RealtimeAgent, RealtimeModelSendRawMessage, RealtimeRunner, RealtimeSession
 
 from mmagent.core.settings import SAY
+from tests import realtime_oracle
 from tests.serving import PATIENCE, Served, seconds
 from tests.speech import words
 
@@ -32,6 +35,8 @@ class Caller:
 
     async def listen(self) -> None:
         async for event in self.session:
+            if event.type == "raw_model_event" and event.data.type == "raw_server_event":
+                realtime_oracle.from_server(json.dumps(event.data.data))
             self.events.append(event)
             self._came.set()
 
@@ -61,9 +66,9 @@ class Caller:
 
 
 @asynccontextmanager
-async def calling(served: Served, **settings: Any) -> AsyncIterator[Caller]:
+async def calling(served: Served, tools: Sequence[Tool] = (), **settings: Any) -> AsyncIterator[Caller]:
     """An agent in a session with our server. (Its own default is semantic_vad, which we have not.)"""
-    agent = RealtimeAgent(name="Parrot", instructions="Answer in one short sentence.")
+    agent = RealtimeAgent(name="Parrot", instructions="Answer in one short sentence.", tools=list(tools))
     given: Any = {"turn_detection": {"type": "server_vad", "interrupt_response": True}, **settings}
     runner = RealtimeRunner(agent)
     session = await runner.run(model_config={"api_key": "sk-local", "url": served.url, "initial_model_settings": given})
@@ -125,3 +130,19 @@ async def test_the_cancel_race(served: Served) -> None:
         done = await caller.until("response.done")
     assert [fault.error.code for fault in caller.faults()] == ["response_cancel_not_active"]
     assert done["response"]["status"] == "completed"
+
+
+@function_tool
+def weather(city: str) -> str:
+    """The weather of a city."""
+    return f"sunny in {city}"
+
+
+async def test_a_tool_call(calling_served: Served) -> None:
+    async with calling(calling_served, [weather]) as caller:
+        await caller.session.send_message("What is the weather in Paris?")
+        ended = await caller.until("tool_end")
+        done = await caller.until("response.done", 2)
+    assert (ended.tool.name, ended.output) == ("weather", "sunny in Paris")
+    assert done["response"]["output"][0]["content"][0]["transcript"] == "It is sunny in Paris."
+    assert not caller.faults()

@@ -21,6 +21,8 @@ from tests.speech import words
 
 pytestmark = pytest.mark.asyncio
 
+CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+
 STORY = "Once there was a fox. It lived in a wood. One day it met a crow. The crow had a piece of cheese. " * 3
 
 
@@ -124,3 +126,23 @@ async def test_the_cancel_race(served: Served) -> None:
     assert error.message == "Cancellation failed: no active response found"
     assert created.response.metadata == done.response.metadata == {"topic": "fox"}
     assert (done.response.status, done.response.status_details.reason) == ("cancelled", "client_cancelled")
+
+
+async def test_a_tool_call(calling_served: Served) -> None:
+    async with calling(calling_served) as caller:
+        weather: Any = {"type": "function", "name": "weather", "description": "The weather", "parameters": CITY}
+        await caller.link.session.update(session={"type": "realtime", "tools": [weather], "tool_choice": "auto"})
+        await caller.until("session.updated")
+        await caller.write("What is the weather in Paris?")
+        await caller.link.response.create()
+        call = await caller.until("response.function_call_arguments.done")
+        first = await caller.until("response.done")
+        await caller.link.conversation.item.create(
+            item={"type": "function_call_output", "call_id": call.call_id, "output": "sunny"}
+        )
+        await caller.link.response.create()
+        done = await caller.until("response.done")
+    assert (call.name, call.arguments) == ("weather", '{"city": "Paris"}')
+    assert first.response.output[0].type == "function_call"
+    assert done.response.output[0].content[0].transcript == "It is sunny."
+    assert not caller.of("error")

@@ -13,7 +13,7 @@ import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -54,7 +54,7 @@ class Door:
 
     host: str = "127.0.0.1"
     port: int = 8765
-    token: str = ""
+    token: str = field(default="", repr=False)
     origins: Sequence[str] = ()
     tls_cert: str = ""
     tls_key: str = ""
