@@ -129,4 +129,4 @@ def test_the_example_of_dotenv_sets_nothing() -> None:
     assert example
     assert not any(example.values())
     settings = {name.removeprefix("MMAGENT_").lower() for name in example if name.startswith("MMAGENT_")}
-    assert settings - {"config", "api_key"} <= set(SETTINGS)
+    assert settings - {"config", "api_key", "serve_token"} <= set(SETTINGS)
