@@ -71,12 +71,19 @@ _JOINTS = frozenset(
         "like",
         "than",
         "as",
+        "of",
+        "to",
+        "is",
+        "are",
+        "was",
+        "were",
     ]
 )
 """Words before which a voice may take a breath."""
 
 _FIRST_CLAUSE_WORDS = 2
-_FIRST_JOINT_WORDS = 6
+_FIRST_JOINT_WORDS = 3
+_FIRST_LONGEST = 6
 _CLAUSE_WORDS = 30
 _LONGEST = 45
 
@@ -102,7 +109,7 @@ class SentenceSplitter:
 
     The chunks, joined, are `clean` of the whole text (outer blanks aside): nothing is lost and nothing moves; each but
     the last ends with its blank. A chunk is a sentence or a line, except that the first may be a clause (two words and
-    a comma, or the words before a conjunction once there are six), so that sound starts early, and that very long
+    a comma, or the words before a joint once there are three, or six words), so that sound starts early, and that very long
     sentences are cut.
     """
 
@@ -186,11 +193,15 @@ class SentenceSplitter:
         return True
 
     def _breath(self) -> int | None:
-        """A place to cut a chunk that grew long without a mark: before a joint for the first, anywhere at last."""
+        """A place to cut a chunk that grew long without a mark: the first before a joint, any at last anywhere.
+
+        The word that waits decides: it must be whole, and then the chunk before it can be spoken.
+        """
         words = list(re.finditer(r"\S+(?=\s)", self._rest))
         if self._first:
             for index, word in enumerate(words):
-                if index >= _FIRST_JOINT_WORDS and word[0].lower() in _JOINTS:
+                joint = index >= _FIRST_JOINT_WORDS and word[0].lower() in _JOINTS
+                if joint or index >= _FIRST_LONGEST:
                     return words[index - 1].end()
         return words[_LONGEST - 1].end() if len(words) > _LONGEST else None
 

@@ -20,6 +20,7 @@ _TAIL_MS = 90
 _QUIET = 0.01
 """Below this part of the loudest sample it is as good as silent (-40 dB)."""
 
+_STOPS = ".,;:!?…\"')]}”"
 _STRESS = "ˈˌ"
 _UNHEARD = f"^$ {_STRESS}"
 """What stands among phonemes without being one; a word alone is stressed differently from one in a sentence."""
@@ -129,8 +130,10 @@ class Piper:
         """The sound of `text`, and where each word starts in it."""
         if not any(character.isalnum() for character in text):
             return np.zeros(0, np.int16), word_spans(text, np.zeros(0, np.int16), self.rate)
+        # A chunk that was cut in mid sentence must not sound like its end: the voice stays up before a comma.
+        spoken_text = text if text.rstrip()[-1] in _STOPS else f"{text.rstrip()},"
         try:
-            chunks = list(self._voice.synthesize(text, include_alignments=self._has_durations))
+            chunks = list(self._voice.synthesize(spoken_text, include_alignments=self._has_durations))
         except Exception as error:  # the runtime raises its own kinds
             raise EngineError(f"The voice {self.name} failed ({error}).") from error
         if not chunks:
