@@ -109,8 +109,8 @@ class SentenceSplitter:
 
     The chunks, joined, are `clean` of the whole text (outer blanks aside): nothing is lost and nothing moves; each but
     the last ends with its blank. A chunk is a sentence or a line, except that the first may be a clause (two words and
-    a comma, or the words before a joint once there are three, or six words), so that sound starts early, and that very long
-    sentences are cut.
+    a comma, or the words before a joint once there are three, or six words), so that sound starts early, and that very
+    long sentences are cut.
     """
 
     def __init__(self) -> None:
