@@ -11,30 +11,25 @@ import asyncio
 import dataclasses
 from collections import deque
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import zip_longest
-from typing import Any, Literal
+from typing import Any
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from mmagent.core import happenings as h
 from mmagent.core import pcm, vad
-from mmagent.core.alignment import Alignment
 from mmagent.core.events import Event, LinkUp, Received
 from mmagent.core.protocol import Protocol, Role
 from mmagent.core.settings import SAY, Dialect, TurnDetection
 from mmagent.engines.local.brain import ChatMessage
-from mmagent.engines.local.draft import Draft, Manner, Piece
+from mmagent.engines.local.draft import Draft, Manner
 from mmagent.engines.local.ears import RATE, Ears, vad_settings
-from mmagent.engines.local.formats import Decoder, Encoder
-from mmagent.engines.local.functions import CallingBrain, add_call, outputs_in
+from mmagent.engines.local.formats import Decoder
+from mmagent.engines.local.memory import Memory
 from mmagent.engines.local.parts import PartNames, Parts, Progress, no_progress
-from mmagent.errors import MmagentError
-
-FRAME = pcm.RATE // 5
-"""Samples in an audio message: 200 ms at most."""
+from mmagent.engines.local.replies import Order, Replies, words_of
 
 LISTEN_BYTES = 48_000
 """Bytes (a second of PCM) that are listened to at once: sessions share one thread, and nobody is to wait long."""
@@ -44,13 +39,6 @@ PARTIAL_EVERY = RATE * 3 // 4
 
 DEFAULT_TEMPERATURE = 0.8
 """The seed's default."""
-
-DEFAULT_INSTRUCTIONS = (
-    "You are a friendly voice assistant. Reply with one or two short spoken sentences, in plain words."
-)
-
-
-Speaker = Literal["system", "user", "assistant"]
 
 
 @dataclass
@@ -65,21 +53,6 @@ class _Turn:
     last_words: str = ""
     told_words: str = ""
     next_partial: int = 0
-
-
-@dataclass
-class _Reply:
-    """The answer that is being sent."""
-
-    response_id: str
-    draft: Draft
-    spoken: bool
-    user_samples: int
-    encoder: Encoder
-    item_id: str = ""
-    said: Alignment = field(default_factory=Alignment)
-    samples: int = 0
-    over: bool = False
 
 
 class LocalEngine:
@@ -115,12 +88,8 @@ class LocalEngine:
         self._session = h.SessionChanged("", "", ("audio",), None, TurnDetection(), True)
         self._turn: _Turn | None = None
         self._last_turn: _Turn | None = None
-        self._reply: _Reply | None = None
-        self._asides: dict[str, _Reply] = {}
-        self._answers: dict[str, Alignment] = {}
         self._manual_start = 0
         self._idle_since: int | None = None
-        self._next: tuple[Draft, int] | None = None
         self._committing = 0
         self._emit: Callable[[Event], None] = lambda _event: None
 
@@ -132,6 +101,8 @@ class LocalEngine:
         self._parts = self._shared or await Parts.load(self._names, speaks=self._speaks, progress=self._progress)
         try:
             self._ears = Ears(self._parts.detector())
+            self._memory = Memory(self._protocol, self._parts.brain)
+            self._replies = Replies(self._protocol, self._memory, self._spawn, self._tell, self._answered)
             emit(LinkUp())
             self._protocol.open(f"sess_{self._session_id}", f"local/{self._parts.brain.name}")
             self._tell()
@@ -185,19 +156,15 @@ class LocalEngine:
             case h.ClearAsked():
                 self._after_sound(self._clear)
             case h.ItemCut(item_id=item_id, audio_end_ms=ms):
-                self._cut_answer(item_id, ms)
+                self._memory.cut(item_id, ms)
             case h.ItemDeleted(item_id=item_id):
-                self._answers.pop(item_id, None)
+                self._memory.forget(item_id)
             case h.ReplyAsked() if self._committing:
                 self._after_sound(lambda: self._answer_after_commit(happening))
             case h.ReplyAsked():
                 self._answer_on_request(happening)
-            case h.CancelAsked(response_id=response_id) if response_id in self._asides:
-                aside = self._asides[response_id]
-                aside.draft.stop()
-                self._close_reply(aside, "cancelled", "client_cancelled")
-            case h.CancelAsked():
-                self._cancel("client_cancelled")
+            case h.CancelAsked(response_id=response_id):
+                self._replies.cancel("client_cancelled", response_id)
             case _:
                 pass
 
@@ -222,14 +189,6 @@ class LocalEngine:
             self._decoder = Decoder(settings.heard)
         if settings.turn_detection is not None:
             self._ears.speech.update(vad_settings(settings.turn_detection))
-
-    def _cut_answer(self, item_id: str, audio_end_ms: int) -> None:
-        """The model remembers what was heard: the engine knows where its own words stand in its own sound."""
-        said = self._answers.get(item_id)
-        if said is not None:
-            heard = said.heard(pcm.ms_to_samples(audio_end_ms))
-            self._answers[item_id] = Alignment()
-            self._answers[item_id].add_text(heard)
 
     # --- listening ---
 
@@ -273,7 +232,7 @@ class LocalEngine:
                 self._ears.keep(start)
                 self._parts.thinking.submit(self._parts.brain.prepare, self._messages(None))
                 if detection.interrupt_response:
-                    self._cancel("turn_detected")
+                    self._replies.cancel("turn_detected")
             case vad.Paused(at=at):
                 self._begin_draft(at)
             case vad.Resumed():
@@ -293,16 +252,14 @@ class LocalEngine:
         self._ears.keep(None)
         self._spawn(self._tell_words(turn, at - turn.start))
         if turn.draft is not None:
-            self._answer_turn(turn.draft, at - turn.start)
+            self._replies.send_in_turn(self._order(turn.draft, at - turn.start))
 
-    def _answer_turn(self, draft: Draft, samples: int) -> None:
-        """Send the answer; it waits behind one that speech was not allowed to cut."""
-        if self._protocol.response is None:
-            self._send_reply(draft, None, self._session.modalities, samples)
-            return
-        if self._next is not None:
-            self._next[0].stop()
-        self._next = (draft, samples)
+    def _order(self, draft: Draft, user_samples: int = 0) -> Order:
+        return Order(draft, "audio" in self._session.modalities, self._session.spoken, user_samples)
+
+    def _answered(self, samples: int) -> None:
+        """An answer is whole: it will be heard for so many samples more."""
+        self._idle_since = self._ears.position + samples * RATE // pcm.RATE
 
     def _mind_silence(self, detection: TurnDetection) -> None:
         """`idle_timeout_ms` counts from the end of the answer's sound; then the engine speaks up by itself."""
@@ -313,8 +270,9 @@ class LocalEngine:
             self._idle_since = None
             self._protocol.timed_out(start_ms, end_ms)
             if self._protocol.response is None:
-                draft = self._draft(self._messages(None), self._manner())
-                self._send_reply(draft, None, self._session.modalities, 0)
+                draft = Draft(self._parts, self._manner())
+                self._replies.send(self._order(draft))
+                self._spawn(draft.answer(self._messages(None)))
 
     # --- writing down ---
 
@@ -357,7 +315,7 @@ class LocalEngine:
         try:
             return await loop.run_in_executor(self._parts.writing, self._parts.recogniser.transcribe, sound)
         except Exception as error:  # noqa: BLE001 - whatever a model throws leaves one turn unwritten
-            self._protocol.refuse("server_error", _words_of(error), kind="server_error")
+            self._protocol.refuse("server_error", words_of(error), kind="server_error")
             return ""
 
     async def _tell_words(self, turn: _Turn, samples: int) -> None:
@@ -392,22 +350,8 @@ class LocalEngine:
                 turn.draft.stop()
             turn.draft = turn.making = turn.text = None
 
-    def _draft(self, messages: list[ChatMessage], manner: Manner) -> Draft:
-        draft = Draft(self._parts, manner)
-        self._spawn(draft.answer(messages))
-        return draft
-
-    def _about(self, lines: tuple[h.Line, ...], instructions: str | None) -> list[ChatMessage]:
-        """What an answer is to be about, in place of the conversation."""
-        system = self._session.instructions if instructions is None else instructions
-        messages = [ChatMessage("system", system or DEFAULT_INSTRUCTIONS)]
-        for line in lines:
-            entry, said = self._protocol.conversation.entries.get(line.item_id), self._answers.get(line.item_id)
-            role, text = (line.role, line.text) if entry is None else (entry.role, entry.text)
-            text = text if said is None else said.text
-            if text.strip() and role in ("user", "assistant", "system"):
-                messages.append(ChatMessage(msgspec.convert(role, Speaker), text.strip()))
-        return messages
+    def _messages(self, words: str | None, leave_out: str = "") -> list[ChatMessage]:
+        return self._memory.messages(words, self._session.instructions, leave_out)
 
     def _manner(self, asked: h.ReplyAsked | None = None) -> Manner:
         """How to answer: as the session says, but for what was asked for with the answer."""
@@ -433,29 +377,11 @@ class LocalEngine:
             tool_choice=asked.tool_choice or manner.tool_choice,
         )
 
-    def _messages(self, words: str | None, instructions: str | None = None, leave_out: str = "") -> list[ChatMessage]:
-        """The conversation as the language model is to see it, with what the user says now (item `leave_out`)."""
-        system = self._session.instructions if instructions is None else instructions
-        messages = [ChatMessage("system", system or DEFAULT_INSTRUCTIONS)]
-        entries = self._protocol.conversation.entries
-        outputs = outputs_in(entries) if isinstance(self._parts.brain, CallingBrain) else {}
-        for item_id in self._protocol.conversation.order:
-            entry = entries[item_id]
-            if entry.kind == "function_call":
-                add_call(messages, entry, outputs.get(entry.call_id))
-            said = self._answers.get(item_id)
-            text = said.text if said is not None else entry.text
-            if text.strip() and item_id != leave_out and entry.role in ("user", "assistant", "system"):
-                role = msgspec.convert(entry.role, Speaker)
-                messages.append(ChatMessage(role, text.strip()))
-        if words:
-            messages.append(ChatMessage("user", words))
-        return messages
-
     def _answer_on_request(self, asked: h.ReplyAsked) -> None:
-        modalities = asked.modalities or self._session.modalities
-        draft = Draft(self._parts, self._manner(asked))
-        self._send_reply(draft, asked.metadata, modalities, 0, aside=asked.aside, spoken=asked.spoken)
+        manner = self._manner(asked)
+        draft = Draft(self._parts, manner)
+        encoding = asked.spoken or self._session.spoken
+        self._replies.send(Order(draft, manner.spoken, encoding, 0, asked.metadata, asked.aside))
         self._spawn(self._make_on_request(draft, asked))
 
     def _answer_after_commit(self, asked: h.ReplyAsked) -> None:
@@ -466,100 +392,11 @@ class LocalEngine:
     async def _make_on_request(self, draft: Draft, asked: h.ReplyAsked) -> None:
         if self._last_turn is not None and self._last_turn.text is not None:
             await self._last_turn.text
+        instructions = self._session.instructions if asked.instructions is None else asked.instructions
         if asked.about is None:
-            await draft.answer(self._messages(None, asked.instructions))
+            await draft.answer(self._memory.messages(None, instructions))
         else:
-            await draft.answer(self._about(asked.about, asked.instructions))
-
-    def _send_reply(
-        self,
-        draft: Draft,
-        metadata: dict[str, Any] | None,
-        modalities: tuple[str, ...],
-        user_samples: int,
-        *,
-        aside: bool = False,
-        spoken: pcm.Encoding | None = None,
-    ) -> None:
-        response_id = self._protocol.begin_response(metadata, aside=aside)
-        encoder = Encoder(spoken or self._session.spoken)
-        reply = _Reply(response_id, draft, "audio" in modalities, user_samples, encoder)
-        if aside:
-            self._asides[response_id] = reply
-        else:
-            self._reply = reply
-        self._spawn(self._send_pieces(reply))
-
-    async def _send_pieces(self, reply: _Reply) -> None:
-        while (piece := await reply.draft.pieces.get()) is not None:
-            if reply.over:
-                return
-            self._send_piece(reply, piece)
-            self._tell()
-        if not reply.over:
-            self._finish(reply)
-            self._tell()
-
-    def _send_piece(self, reply: _Reply, piece: Piece) -> None:
-        protocol, spoken = self._protocol, reply.spoken
-        if not reply.item_id:
-            reply.item_id = protocol.begin_item(reply.response_id, spoken=spoken)
-            self._answers[reply.item_id] = reply.said
-        for word, sound in piece.words:
-            protocol.words(reply.response_id, reply.item_id, word, spoken=spoken)
-            reply.said.add_text(word)
-            for start in range(0, len(sound), FRAME * pcm.SAMPLE_BYTES):
-                frame = sound[start : start + FRAME * pcm.SAMPLE_BYTES]
-                protocol.sound(reply.response_id, reply.item_id, frame, reply.encoder.push(frame))
-                reply.said.add_audio(pcm.samples(frame))
-                reply.samples += pcm.samples(frame)
-
-    def _finish(self, reply: _Reply) -> None:
-        draft = reply.draft
-        if reply.item_id and reply.spoken:
-            self._protocol.sound(reply.response_id, reply.item_id, b"", reply.encoder.finish())
-        status, reason = "completed", ""
-        if draft.failure is not None:
-            status, reason = "failed", "server_error"
-            self._protocol.refuse("server_error", _words_of(draft.failure), kind="server_error")
-        elif draft.cut_short:
-            status, reason = "incomplete", "max_output_tokens"
-        self._close_reply(reply, status, reason)
-        if self._reply is None:
-            self._idle_since = self._ears.position + reply.samples * RATE // pcm.RATE
-
-    def _cancel(self, reason: str) -> None:
-        reply = self._reply
-        if self._next is not None:
-            self._next[0].stop()
-            self._next = None
-        if reply is not None:
-            reply.draft.stop()
-            self._close_reply(reply, "cancelled", reason)
-
-    def _close_reply(self, reply: _Reply, status: str, reason: str) -> None:
-        reply.over = True
-        self._asides.pop(reply.response_id, None)
-        if self._reply is reply:
-            self._reply = None
-        reply.said.finish()
-        if reply.item_id:
-            whole = status == "completed"
-            self._protocol.end_item(reply.response_id, reply.item_id, spoken=reply.spoken, whole=whole)
-        for call in reply.draft.calls if status == "completed" else ():
-            item_id = self._protocol.begin_call(reply.response_id, call.function.name, call.id)
-            self._protocol.call_arguments(reply.response_id, item_id, call.function.arguments)
-            self._protocol.end_call(reply.response_id, item_id)
-        count = h.UsageCount(
-            text_in=reply.draft.tokens_in,
-            audio_in=reply.user_samples * 10 // RATE,
-            text_out=reply.draft.tokens_out,
-            audio_out=reply.samples * 20 // pcm.RATE,
-        )
-        self._protocol.end_response(reply.response_id, status, reason, count)
-        if self._next is not None and self._reply is None:
-            (draft, samples), self._next = self._next, None
-            self._answer_turn(draft, samples)
+            await draft.answer(self._memory.about(asked.about, instructions))
 
     # --- turns by hand ---
 
@@ -589,16 +426,4 @@ class LocalEngine:
     def _drop_all(self) -> None:
         """The session is over: nothing that is being computed is wanted."""
         self._throw_draft_away()
-        if self._next is not None:
-            self._next[0].stop()
-        for reply in (self._reply, *self._asides.values()):
-            if reply is not None:
-                reply.draft.stop()
-                reply.over = True
-        self._reply = None
-        self._asides.clear()
-
-
-def _words_of(error: Exception) -> str:
-    """What is told of a model that failed."""
-    return error.message if isinstance(error, MmagentError) else f"The local engine failed ({error})."
+        self._replies.drop()

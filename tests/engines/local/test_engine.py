@@ -14,7 +14,8 @@ import pytest
 
 from mmagent.core.settings import SAY, SessionSettings, TurnDetection
 from mmagent.engines.local.brain import ChatMessage
-from mmagent.engines.local.engine import DEFAULT_INSTRUCTIONS, LocalEngine
+from mmagent.engines.local.engine import LocalEngine
+from mmagent.engines.local.memory import DEFAULT_INSTRUCTIONS
 from mmagent.engines.local.parts import PartNames, Parts
 from mmagent.errors import EngineError, MissingModel
 from tests.engines.conformance import Client, EngineConformance, connected
