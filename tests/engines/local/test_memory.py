@@ -15,7 +15,7 @@ def talk() -> tuple[Protocol, Memory]:
     protocol = Protocol(Role.SERVER)
     protocol.conversation.add(Entry("a", role="user", status="completed", text="one two"), None)
     protocol.conversation.add(Entry("b", role="assistant", status="completed", text="all of it"), None)
-    return protocol, Memory(protocol, FakeParts.make("yes").brain)
+    return protocol, Memory(protocol, FakeParts.make(lambda _messages: "yes").brain)
 
 
 def said(*words: str) -> Alignment:
