@@ -33,6 +33,7 @@ from mmagent.core.events import (
     PushToTalk,
     State,
     Trouble,
+    Usage,
     UserStartedSpeaking,
 )
 from mmagent.errors import UsageError
@@ -44,8 +45,8 @@ _SILENCE = pcm.silence(pcm.BLOCK)
 _GAP = pcm.ms_to_samples(200)
 """Silence between an answer and the next file."""
 
-_TAIL_SECONDS = 0.1
-"""How long a fast run waits for more before it plays the last, short part of an answer."""
+_TAIL_SECONDS = 2.0
+"""How long a fast run waits to be told that an answer is whole before it plays a part that is shorter than a tick."""
 
 
 class Cue:
@@ -61,6 +62,8 @@ class Cue:
         self.heard = False
         self._patience = patience
         self._overlap = overlap
+        self.whole = False
+        """Whether nothing more of the answer is being made: what is queued is all there will be."""
         self._wait = 0
         self._listened = 0
         self._heard_from: int | None = None
@@ -81,6 +84,9 @@ class Cue:
             case AgentStateChanged():
                 self.state = event.state
                 self._listened = 0
+                self.whole = self.whole and event.state == "speaking"
+            case Usage():
+                self.whole = True
             case UserStartedSpeaking():
                 self._wait = self._patience
                 self.heard = True
@@ -197,7 +203,7 @@ class FilesTransport:
     def notice(self, event: Announcement) -> None:
         """Follow the state of the agent and the beginning and end of its answers."""
         self._cue.notice(event, self._player.played)
-        if isinstance(event, AgentStateChanged):
+        if isinstance(event, AgentStateChanged | Usage):
             self._changed.set()
 
     def close(self) -> None:
@@ -251,8 +257,8 @@ class FilesTransport:
         while self._stands() and not self._closed:
             if not self._player.queued:
                 await self._change()
-            elif not await self._change(self._tail):
-                return  # the last part of an answer: nothing came to fill its block
+            elif self._cue.whole or not await self._change(self._tail):
+                return  # the last part of an answer: nothing will come to fill its block
 
     def _stands(self) -> bool:
         """Whether time stands still: for the agent, for the link, for a pipe, or because all is done."""
