@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from mmagent.config import Loaded, engine_choice
+from mmagent.config import SETTINGS, Loaded, engine_choice
 from mmagent.engines import Engine
 from mmagent.errors import ConfigError
 
@@ -50,6 +50,19 @@ def calls_functions(loaded: Loaded) -> bool:
     return engine_choice(loaded) != "local" or loaded.settings.brain.startswith(("http://", "https://"))
 
 
+_LOCAL_ONLY = ("brain", "stt", "tts")
+_REMOTE_ONLY = ("model", "dialect", "transcription_model", "eagerness")
+
+
+def ignored(loaded: Loaded) -> list[str]:
+    """The settings that somebody set and that mean nothing to this engine: they are told, not dropped in silence."""
+    local = engine_choice(loaded) == "local"
+    names = [*_REMOTE_ONLY, "voice"] if local else [*_LOCAL_ONLY]
+    if local and loaded.settings.voice.endswith(".onnx"):
+        names.remove("voice")
+    return [name for name in names if getattr(loaded.settings, name) != SETTINGS[name].default]
+
+
 def part_names(loaded: Loaded) -> PartNames:
     """Which models the local engine is to be made of."""
     from mmagent.engines.local.parts import PartNames
@@ -58,7 +71,7 @@ def part_names(loaded: Loaded) -> PartNames:
     return PartNames(
         settings.brain or usual.brain,
         settings.stt or usual.stt,
-        settings.tts or usual.tts,
+        settings.tts or (settings.voice if settings.voice.endswith(".onnx") else usual.tts),
         _key_for(settings.brain, loaded),
     )
 

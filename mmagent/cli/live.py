@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from mmagent.agent import MultimodalAgent, ToolBox
-from mmagent.agent.engines import calls_functions, open_engine
+from mmagent.agent.engines import calls_functions, ignored, open_engine
 from mmagent.cli.ask import Questions
 from mmagent.config import Loaded
 from mmagent.engines.local.parts import Progress
@@ -57,6 +57,9 @@ async def _talk(
         agent = MultimodalAgent(engine=open_engine(loaded, progress), settings=loaded.session(), tools=tools or ())
         if questions is not None:
             questions.tell = agent.warn
+        for name in ignored(loaded):
+            flag = f"--{name.replace('_', '-')}"
+            agent.warn(f"This engine has no {flag}: it stays unused.", f"It came from: {loaded.origin(name)}.")
         if tools is not None and not calls_functions(loaded):
             text = "The local engine's own language model cannot call functions: the tools stay unused."
             agent.warn(text, "Name one that can: --brain http://HOST:PORT/v1, or talk to another --engine.")

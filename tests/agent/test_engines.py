@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mmagent.agent.engines import DEFAULT_MODEL, open_engine, part_names
+from mmagent.agent.engines import DEFAULT_MODEL, ignored, open_engine, part_names
 from mmagent.config import Loaded, load
 from mmagent.engines.local.engine import LocalEngine
 from mmagent.engines.remote import RemoteEngine
@@ -85,3 +85,16 @@ def test_the_parts_that_were_named(tmp_path: Path) -> None:
     assert (names.brain, names.stt, names.tts) == ("mine.gguf", "whisper", "voice.onnx")
     usual = part_names(loaded(tmp_path))
     assert (usual.brain, usual.stt, usual.tts) == ("smollm2", "moonshine", "joe")
+
+
+@pytest.mark.parametrize(
+    ("flags", "names"),
+    [
+        ({}, []),
+        ({"engine": "local", "voice": "shimmer", "model": "gpt-realtime"}, ["model", "voice"]),
+        ({"engine": "local", "voice": "joe.onnx", "threshold": "0.7"}, []),
+        ({"engine": "ws://127.0.0.1:1/v1", "brain": "x.gguf", "voice": "cedar"}, ["brain"]),
+    ],
+)
+def test_what_an_engine_cannot_use_is_named(flags: dict[str, object], names: list[str], tmp_path: Path) -> None:
+    assert ignored(load(flags, [], {}, tmp_path)) == names
