@@ -253,6 +253,8 @@ class Runner:
         try:
             await run
         except MmagentError as error:
+            if self._end is not None:
+                return  # the session was over already, and not for this reason
             self._failure = self._failure or error
             self.inbox.put(events.Stop("failed"))
 
@@ -269,8 +271,13 @@ class Runner:
                 self.inbox.put(events.LinkDown(error.message, error.hint, fatal=isinstance(error, ConfigError)))
             first = False
             await self._ordered.wait()
+            if self._over():
+                return
             # A server that comes back is not to be met by all its clients in the same moment.
             await asyncio.sleep(self._wait_before_link * random.uniform(1.0, JITTER))
+
+    def _over(self) -> bool:
+        return self._end is not None
 
     async def _run_link(self) -> None:
         """Run the engine until it returns, or until another link is ordered in its place."""

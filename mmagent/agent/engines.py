@@ -42,7 +42,9 @@ def _local(loaded: Loaded, progress: Progress) -> Engine:
             "The local engine has no semantic_vad.", "Use --turn-detection server_vad, or none for push to talk."
         )
     speaks = "audio" in settings.modalities
-    return LocalEngine(part_names(loaded), temperature=settings.temperature, speaks=speaks, progress=progress)
+    return LocalEngine(
+        part_names(loaded), temperature=settings.temperature, speaks=speaks, progress=progress, dialect=settings.dialect
+    )
 
 
 def calls_functions(loaded: Loaded) -> bool:
@@ -51,7 +53,7 @@ def calls_functions(loaded: Loaded) -> bool:
 
 
 _LOCAL_ONLY = ("brain", "stt", "tts")
-_REMOTE_ONLY = ("model", "dialect", "transcription_model", "eagerness")
+_REMOTE_ONLY = ("model", "transcription_model", "eagerness")
 
 
 def ignored(loaded: Loaded) -> list[str]:
@@ -60,6 +62,8 @@ def ignored(loaded: Loaded) -> list[str]:
     names = [*_REMOTE_ONLY, "voice"] if local else [*_LOCAL_ONLY]
     if local and loaded.settings.voice.endswith(".onnx"):
         names.remove("voice")
+    if local and loaded.settings.brain.startswith("http"):
+        names.remove("model")  # it is the endpoint's
     return [name for name in names if getattr(loaded.settings, name) != SETTINGS[name].default]
 
 
@@ -69,10 +73,11 @@ def part_names(loaded: Loaded) -> PartNames:
 
     settings, usual = loaded.settings, PartNames()
     return PartNames(
-        settings.brain or usual.brain,
-        settings.stt or usual.stt,
-        settings.tts or (settings.voice if settings.voice.endswith(".onnx") else usual.tts),
-        _key_for(settings.brain, loaded),
+        brain=settings.brain or usual.brain,
+        stt=settings.stt or usual.stt,
+        tts=settings.tts or (settings.voice if settings.voice.endswith(".onnx") else usual.tts),
+        model=settings.model,
+        key=_key_for(settings.brain, loaded),
     )
 
 

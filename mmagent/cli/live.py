@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -105,6 +106,7 @@ def loading(*, quiet: bool) -> Iterator[Progress]:
 
     def show(what: str, done: int, total: int) -> None:
         share = f" {100 * done // total} %" if total else ""
+        what = what[: max(10, shutil.get_terminal_size().columns - 12)]
         sys.stderr.write(f"\r\x1b[2K{what} ...{share}" if not total or done < total else "\r\x1b[2K")
         sys.stderr.flush()
 

@@ -63,6 +63,8 @@ def talk_local(
             else "Typing (--text) and sound files (--input) do not go together.",
             "Give --input FILE (wav, or - for a pipe), or --text to type.",
         )
+    if overlap is not None and len(inputs or ()) < 2:
+        raise UsageError("--overlap says when the next file begins, and there is none.", "Give --input twice or more.")
     if json and output == "-":
         raise UsageError("Sound (--output -) and --json cannot share standard output.", "Write one of them to a file.")
     if text and output is None:
@@ -74,7 +76,7 @@ def talk_local(
         if text:
             from mmagent.transports.typed import TypedTransport
 
-            return TypedTransport.open(output, fast=fast, stdin=questions)
+            return TypedTransport.open(output, fast=fast, prompt=_prompt, stdin=questions)
         from mmagent.transports.files import FilesTransport
 
         patience = loaded.settings.silence_duration_ms + 1000
@@ -95,7 +97,8 @@ def _sinks(text: bool, output: str | None, json: bool, quiet: bool, verbose: boo
         from mmagent.sinks.jsonl import JsonLines
 
         return [JsonLines(sys.stdout)]
-    if sys.stderr.isatty() and (sys.stdout.isatty() or output == "-"):
+    # Who types sees the own line already: a live view of it would be in the way.
+    if not text and sys.stderr.isatty() and (sys.stdout.isatty() or output == "-"):
         from mmagent.sinks.console import LiveConsole
 
         return [LiveConsole(verbose=verbose, quiet=quiet)]
@@ -103,6 +106,14 @@ def _sinks(text: bool, output: str | None, json: bool, quiet: bool, verbose: boo
 
     out = sys.stderr if output == "-" else sys.stdout
     return [Lines(out, sys.stderr, only_answers=text, quiet=quiet, verbose=verbose)]
+
+
+def _prompt() -> None:
+    import sys
+
+    if sys.stderr.isatty():
+        sys.stderr.write("> ")
+        sys.stderr.flush()
 
 
 def _sample_path() -> str:

@@ -58,7 +58,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = _S.temperature
     max_output_tokens: Annotated[
         Annotated[int, Meta(ge=1, le=4096)] | None,
-        _is("Longest answer, in tokens of text and audio; inf for no limit.", none="inf"),
+        _is("Longest answer, in tokens; inf for no limit.", none="inf"),
     ] = _S.max_output_tokens
     modalities: Annotated[
         Annotated[tuple[Modality, ...], Meta(min_length=1)],

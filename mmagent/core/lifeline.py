@@ -6,7 +6,8 @@ The rules (issue "sessions that survive"; reference, section 1.7: "A reconnect i
    only when the server took our settings: an upgrade alone can still be followed by a refusal.
 2. What the microphone gives meanwhile is kept, the last two seconds of it and no more, and sent when the link is back.
 3. After `GIVE_UP` without a link the session ends. A fatal refusal ends it at once.
-4. A server ends a session after 60 minutes without a warning. Shortly before, between two turns, a new one takes over.
+4. A server that says when a session expires ends it after 60 minutes without a warning. Shortly before, between two
+   turns, a new one takes over.
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ class Session:
         self._deadlines: dict[str, int] = {}
         self._counted = (0, 0)
         self._lifeline = Lifeline()
-        self._owed = self._silenced = False
+        self._owed = self._silenced = self._expires = False
         self._awaited = False
         self._speaker = ""
         self._talk: tuple[int, int] | None = None
@@ -273,7 +273,8 @@ class Session:
                 self._turn_taken(item)
             case h.UserWords():
                 self._user_words(happening)
-            case h.SessionBegan():
+            case h.SessionBegan(expires_at=expires_at):
+                self._expires = expires_at is not None
                 for name in self._protocol.configure(self.settings):
                     self._announce(events.Warning(f"This engine's dialect has no {name}: it is left out."))
                 self._deadlines["settings"] = now + SETTINGS_WAIT
@@ -290,7 +291,8 @@ class Session:
             return
         first = not self._facts.begun
         self._facts.begun = self._facts.ready = True
-        self._deadlines["rotate"] = self._now + ROTATE_AFTER
+        if self._expires:
+            self._deadlines["rotate"] = self._now + ROTATE_AFTER
         if self._lifeline.cut:
             self._restore()
         if first and self.settings.max_minutes is not None:

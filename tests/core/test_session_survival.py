@@ -174,11 +174,19 @@ def test_typed_lines_wait_for_the_link() -> None:
 
 
 def test_before_the_hour_another_session_takes_over_between_two_turns() -> None:
-    book = ready()
+    book = Playbook()
+    book >> LinkUp() >> Received(b'{"type":"session.created","session":{"type":"realtime","expires_at":1756324625}}')
     book >> ROTATE_AFTER / 1000 - 1
     assert not [c for _, c in book.commands if isinstance(c, commands.Reconnect)]
     book >> ROTATE_AFTER / 1000 + 2000
     assert [c for _, c in book.commands if isinstance(c, commands.Reconnect)] == [commands.Reconnect(0)]
+    book._asserted = True
+
+
+def test_a_server_that_says_nothing_of_an_end_is_left_alone() -> None:
+    book = ready()
+    book >> 3 * ROTATE_AFTER / 1000
+    assert not [c for _, c in book.commands if isinstance(c, commands.Reconnect)]
     book._asserted = True
 
 

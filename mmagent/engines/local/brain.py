@@ -21,6 +21,9 @@ from mmagent.errors import ConfigError, ConnectError, EngineError, MissingModel,
 
 INSTALL = "pip install 'mmagent[local]'"
 
+SMOLLM2_LONGEST = 160
+"""Tokens, about 45 s of speech: so small a model goes round in circles after that."""
+
 SMOLLM2_HEAT = 0.4
 """A temperature of 0.8, the protocol's default, makes nonsense of 135 million parameters: of 18 easy facts 10 to 13
 were right at 0.8 and 13 to 17 at 0.3. So its temperatures are scaled, and 0.8 means 0.32."""
@@ -98,8 +101,9 @@ class Llama:
     _SAMPLING = {"top_k": 40, "top_p": 0.9, "min_p": 0.1, "dry_multiplier": 0.8}  # noqa: RUF012
     _TEMPLATE_TOKENS = 8
 
-    def __init__(self, server: Any, name: str, context: int, key: str, heat: float) -> None:
+    def __init__(self, server: Any, name: str, context: int, key: str, heat: float, longest: int) -> None:
         self._server = server
+        self._longest = longest
         self._context = context
         self._key = key
         self._heat = heat
@@ -107,8 +111,9 @@ class Llama:
         self.name = name
 
     @classmethod
-    def load(cls, file: Path, context: int = 4096, heat: float = 1.0) -> Llama:
-        """Load a model (0.6 s for SmolLM2). `context` is in tokens; `heat` is a factor on every temperature.
+    def load(cls, file: Path, context: int = 4096, heat: float = 1.0, longest: int = 4096) -> Llama:
+        """Load a model (0.6 s for SmolLM2). `context` is in tokens; `heat` is a factor on every temperature,
+        `longest` the most tokens of an answer.
 
         Raises:
             MissingModel: llama.cpp or the file is not here, or the file is no model.
@@ -139,7 +144,7 @@ class Llama:
         key = secrets.token_hex(16)
         params.api_keys = [key]
         try:
-            return cls(xllamacpp.Server(params), file.stem, context, key, heat)
+            return cls(xllamacpp.Server(params), file.stem, context, key, heat, longest)
         except RuntimeError as error:
             raise MissingModel(f"{file} is not a model that llama.cpp can load.", "Check --brain.") from error
 
@@ -160,7 +165,7 @@ class Llama:
             "cache_prompt": True,
             "temperature": temperature * self._heat,
             "seed": seed % 2**32,
-            "max_tokens": max_tokens or self._context,
+            "max_tokens": min(max_tokens or self._context, self._longest),
             **self._SAMPLING,
         }
         left = threading.Event()
@@ -400,7 +405,7 @@ class ChatEndpoint:
         if answer.status in (401, 403):
             raise ConfigError(
                 f"The chat endpoint {self._shown} refused the key (HTTP {answer.status}).",
-                "Set OPENAI_API_KEY to the endpoint's key.",
+                "Set MMAGENT_API_KEY (for OpenAI: OPENAI_API_KEY) to its key.",
             )
         raise EngineError(f"The chat endpoint {self._shown} refused (HTTP {answer.status}: {reason}).")
 
@@ -430,5 +435,5 @@ def load_brain(spec: str, *, key: str = "", model: str = "", progress: store.Pro
         return ChatEndpoint.load(spec, key, model)
     if spec == store.SMOLLM2.name:
         weights = store.ensure(spec, progress or (lambda done, total: None))
-        return Llama.load(weights, heat=SMOLLM2_HEAT)
+        return Llama.load(weights, heat=SMOLLM2_HEAT, longest=SMOLLM2_LONGEST)
     return Llama.load(Path(spec).expanduser())

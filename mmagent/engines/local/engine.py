@@ -187,8 +187,11 @@ class LocalEngine:
         self._session = settings
         if settings.heard != self._decoder.encoding:
             self._decoder = Decoder(settings.heard)
-        if settings.turn_detection is not None:
-            self._ears.speech.update(vad_settings(settings.turn_detection))
+        detection = settings.turn_detection
+        if detection is None:
+            self._ears.keep(self._manual_start)
+        else:
+            self._after_sound(lambda: self._ears.speech.update(vad_settings(detection)))
 
     # --- listening ---
 
@@ -283,10 +286,9 @@ class LocalEngine:
             return
         if self._ears.speech.silence == 0 and self._session.transcribe:
             turn.next_partial = self._ears.position + 60 * RATE  # none while this one is made
-            self._spawn(self._write_partial(turn))
+            self._spawn(self._write_partial(turn, self._ears.sound(turn.start)))
 
-    async def _write_partial(self, turn: _Turn) -> None:
-        sound = self._ears.sound(turn.start)
+    async def _write_partial(self, turn: _Turn, sound: NDArray[np.int16]) -> None:
         begun = self._ears.position
         text = await self._transcribe(sound)
         # The longer it took, the longer the next one waits: partials never get in the way of the whole.

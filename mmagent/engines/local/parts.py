@@ -37,6 +37,7 @@ class PartNames:
     brain: str = "smollm2"
     stt: str = "moonshine"
     tts: str = "joe"
+    model: str = ""
     key: str = field(default="", repr=False)
 
 
@@ -82,7 +83,7 @@ class Parts:
             first, recogniser, brain, voice = await asyncio.gather(
                 one(pools[0], Silero.load),
                 one(pools[1], lambda: load_recogniser(names.stt)),
-                one(pools[2], lambda: load_brain(names.brain, key=names.key, progress=fetching)),
+                one(pools[2], lambda: load_brain(names.brain, key=names.key, model=names.model, progress=fetching)),
                 one(pools[3], lambda: load_voice(names.tts) if speaks else None),
             )
         except BaseException:
