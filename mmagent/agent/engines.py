@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+import msgspec
+
 from mmagent.config import SETTINGS, Loaded, engine_choice
+from mmagent.core.settings import SessionSettings
 from mmagent.engines import Engine
 from mmagent.errors import ConfigError
 
@@ -50,6 +53,14 @@ def _local(loaded: Loaded, progress: Progress) -> Engine:
 def calls_functions(loaded: Loaded) -> bool:
     """Whether the engine of these settings can call functions, as far as one can know."""
     return engine_choice(loaded) != "local" or loaded.settings.brain.startswith(("http://", "https://"))
+
+
+def session_settings(loaded: Loaded) -> SessionSettings:
+    """What the session is to know. Models of this machine are named so, because they cost nothing."""
+    settings = loaded.session()
+    if engine_choice(loaded) == "local" and not loaded.settings.brain.startswith("http"):
+        return msgspec.structs.replace(settings, model="local", transcription_model="local")
+    return settings
 
 
 _LOCAL_ONLY = ("brain", "stt", "tts")

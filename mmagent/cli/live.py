@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from mmagent.agent import MultimodalAgent, ToolBox
-from mmagent.agent.engines import calls_functions, ignored, open_engine
+from mmagent.agent.engines import calls_functions, ignored, open_engine, session_settings
 from mmagent.cli.ask import Questions
 from mmagent.config import Loaded
 from mmagent.engines.local.parts import Progress
@@ -55,7 +55,9 @@ async def _talk(
 ) -> str:
     side = transport()
     with loading(quiet=quiet) as progress:
-        agent = MultimodalAgent(engine=open_engine(loaded, progress), settings=loaded.session(), tools=tools or ())
+        agent = MultimodalAgent(
+            engine=open_engine(loaded, progress), settings=session_settings(loaded), tools=tools or ()
+        )
         if questions is not None:
             questions.tell = agent.warn
         for name in ignored(loaded):
